@@ -1,0 +1,1 @@
+"""The shipped architecture specs (``*.yaml``) and the JSON Schema of their grammar."""

@@ -1,0 +1,1 @@
+"""Analyzers: what a trace says, as plain values; no torch here."""

@@ -1,0 +1,1 @@
+"""GPUs as values: the catalogue, lookup by name, and the GPU that is here."""

@@ -1,0 +1,1 @@
+"""Peak memory: timeline, allocator, workspaces, verdict."""

@@ -1,0 +1,1 @@
+"""ARCH built as a torch.nn.Module on the meta device."""

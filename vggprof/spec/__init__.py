@@ -1,0 +1,1 @@
+"""Architecture specs: the grammar, its parser, and ARCH as it is written."""

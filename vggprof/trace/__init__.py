@@ -1,0 +1,1 @@
+"""The trace: what one training does, in plain values."""

@@ -1,0 +1,1 @@
+"""Tracing: real training steps on the meta device, recorded."""

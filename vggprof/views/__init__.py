@@ -1,0 +1,1 @@
+"""Views: a value in, text out; nothing is computed here."""
