@@ -28,7 +28,9 @@ def parse_bytes(text: str) -> int:
     """
     match = _BYTES.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r} is not a memory size; write it like 8GiB, 10.5GiB, 512MiB or a number of bytes")
+        raise UsageError(
+            f"{text!r} is not a memory size; write it like 8GiB, 10.5GiB, 512MiB or a number of bytes"
+        )
     number, prefix, _ = match.groups()
     return int(float(number) * 1024 ** _POWER[prefix.lower()])
 

@@ -1,0 +1,74 @@
+"""How a network is run: everything besides ARCH that decides what a trace holds."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vggprof.errors import UsageError
+
+# Far above any real batch, far below where sizes leave 64 bits.
+MAX_BATCH = 2**24
+
+
+class Mode(StrEnum):
+    """What is done with the network."""
+
+    TRAIN = "train"
+    INFER = "infer"
+
+
+class Optimizer(StrEnum):
+    """Optimizers of torch.optim with the reference loop's settings; momentum is SGD with momentum 0.9."""
+
+    SGD = "sgd"
+    MOMENTUM = "momentum"
+    ADAM = "adam"
+    ADAMW = "adamw"
+    RMSPROP = "rmsprop"
+    ADAGRAD = "adagrad"
+
+
+class Amp(StrEnum):
+    """Autocast and its dtype; in training fp16 comes with a GradScaler."""
+
+    OFF = "off"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+
+class Dtype(StrEnum):
+    """Dtype of the weights and the input."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+
+class Layout(StrEnum):
+    """Memory format of the weights and the input."""
+
+    CONTIGUOUS = "contiguous"
+    CHANNELS_LAST = "channels_last"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One way to run a network. Raises UsageError for what makes no sense together."""
+
+    batch: int = 1
+    mode: Mode = Mode.TRAIN
+    optimizer: Optimizer = Optimizer.MOMENTUM
+    dtype: Dtype = Dtype.FP32
+    amp: Amp = Amp.OFF
+    layout: Layout = Layout.CONTIGUOUS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= MAX_BATCH:
+            raise UsageError(f"batch {self.batch} cannot be run; it must be between 1 and {MAX_BATCH}")
+        if self.mode is Mode.TRAIN and self.dtype is Dtype.FP16:
+            raise UsageError("training with fp16 weights is not modelled; use --amp fp16, or --mode infer")
+        if self.amp is not Amp.OFF and self.dtype is Dtype.FP16:
+            raise UsageError("autocast on fp16 weights does nothing; use either --amp or --dtype fp16")
+
+    @property
+    def training(self) -> bool:
+        """Whether there is a loss, a backward pass and an optimizer step."""
+        return self.mode is Mode.TRAIN
