@@ -22,7 +22,7 @@ def format_bytes(n: int) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes that *text* names; every unit is binary: ``8GiB``, ``8 GB``, ``8g``, ``10.5GiB``, ``4096``.
+    """Return the bytes that *text* names, every unit binary: ``8GiB``, ``8 GB``, ``10.5g``, ``4096``.
 
     Raises UsageError for anything else.
     """

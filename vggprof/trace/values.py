@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from vggprof.trace.setup import Setup
 
-# Bytes an element takes, by torch's name of the dtype (torch/csrc/DynamicTypes.cpp prints them without "torch.").
+# Bytes an element takes, by the name that torch prints without its "torch.".
 ITEM_BYTES = {
     "bool": 1,
     "uint8": 1,
@@ -31,7 +31,7 @@ ITEM_BYTES = {
 }
 
 Shape: TypeAlias = tuple[int, ...]
-Argument: TypeAlias = "bool | int | float | str | None | tuple[Argument, ...]"
+Argument: TypeAlias = "bool | int | float | str | tuple[Argument, ...] | None"
 
 
 class Phase(StrEnum):
@@ -64,7 +64,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One executed layer: a call of a module without children, or a function that a container called itself."""
+    """One executed layer: a call of a childless module, or a function that a container called itself."""
 
     name: str  # unique; a second call of the same module is "conv#2"
     module: str  # path of the module in the network, "" for the network itself
