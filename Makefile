@@ -1,0 +1,79 @@
+# `make demo` and `make test` need Python 3.11 or newer (with its venv module), make and git, and nothing else.
+# Both use the virtual environment .venv, made on first use: about 6 GB, most of it torch.
+#
+#   make demo     show what vggprof answers for AlexNet and VGG
+#   make test     run the tests against the installed package (ARGS='-k spec' chooses some)
+#   make check    formatter, linter, types, and who may import whom
+#   make bench    measure the speed budget and print it as the table in the README
+#   make golden   write the expected outputs of the tests anew; read the difference before committing it
+#   make wheel    build dist/*.whl
+#   make clean    remove everything that was made here
+#
+# PYTHON=python3.12 chooses the Python of a new .venv; TORCH=torch==2.13.0 installs and keeps that torch.
+
+PYTHON ?= python3
+TORCH ?= torch
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Folders too: a file that goes away changes its folder.
+SOURCES := $(shell find vggprof specs ! -name '*.pyc' ! -name __pycache__)
+PACKAGING := setup.cfg pyproject.toml README.md
+
+.PHONY: demo test check bench golden wheel clean FORCE
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/vggprof compare alexnet vgg11
+	$(BIN)/vggprof memory vgg16 --batch 32
+
+# The script pytest, unlike `python -m pytest`, does not put this folder before the installed package.
+test: $(VENV)/.extras
+	$(BIN)/pytest $(ARGS)
+
+golden: $(VENV)/.extras
+	$(BIN)/pytest --snapshot-update $(ARGS)
+
+check: $(VENV)/.extras
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.extras
+	$(BIN)/python benchmarks/speed.py
+
+wheel: $(VENV)/.extras
+	rm -rf build dist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Each step is done again only when what it stands on has changed. torch is named in every one, so that nothing
+# that comes with the package or its tests (torchvision wants one certain torch) can exchange it.
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit("vggprof needs Python 3.11 or newer; name one: PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip 'setuptools>=77'
+	touch $@
+
+# Holds what TORCH was, and changes only when it does.
+$(VENV)/.torch: FORCE | $(VENV)/.made
+	@test "$$(cat $@ 2>/dev/null)" = '$(TORCH)' || { $(PIP) install --upgrade '$(TORCH)' && echo '$(TORCH)' > $@; }
+
+# build/ would carry removed files into the package.
+$(VENV)/.installed: $(VENV)/.torch $(SOURCES) $(PACKAGING)
+	rm -rf build
+	$(PIP) install --no-build-isolation '$(TORCH)' .
+	rm -rf build
+	touch $@
+
+$(VENV)/.extras: $(VENV)/.torch setup.cfg pyproject.toml | $(VENV)/.installed
+	$(PIP) install --no-build-isolation '$(TORCH)' '.[test,check]'
+	rm -rf build
+	touch $@

@@ -1,0 +1,119 @@
+"""Where a result goes: standard output or a file, whole or not at all."""
+
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, TypeVar
+
+import click
+
+from vggprof.cli.run import READER_GONE
+from vggprof.errors import UsageError
+from vggprof.views.forms import Form
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_FORM_OF_SUFFIX = {
+    "": Form.TABLE,
+    ".txt": Form.TABLE,
+    ".md": Form.MARKDOWN,
+    ".csv": Form.CSV,
+    ".json": Form.JSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A form and a place; ``path`` is None for standard output."""
+
+    form: Form
+    path: Path | None
+
+    def write(self, text: str) -> None:
+        """Write *text*. Raises UsageError where the file cannot be written; it is then as it was before."""
+        if self.path is None:
+            _print(text)
+        else:
+            _write(self.path, text)
+
+
+def output_options(command: Command) -> Callable[..., None]:
+    """Give *command* ``--format`` and ``-o``; they come to it as one ``out``."""
+
+    @wraps(command)
+    def with_output(*, form: str | None, path: Path | None, **others: Any) -> None:  # noqa: ANN401
+        command(out=choose_output(form, path), **others)
+
+    form_option = click.option(
+        "--format",
+        "form",
+        type=click.Choice([form.value for form in Form]),
+        help="Form of the result.  [default: by the suffix of FILE, or table]",
+    )
+    path_option = click.option(
+        "-o",
+        "--output",
+        "path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Write the result to FILE, all of it or nothing.",
+    )
+    return form_option(path_option(with_output))
+
+
+def choose_output(form: str | None, path: Path | None) -> Output:
+    """Return the output for what ``--format`` and ``-o`` say; ``-`` is standard output.
+
+    Raises UsageError, before any work is done, where the form is unclear or the file has no place to be.
+    """
+    if path is None or str(path) == "-":
+        return Output(Form(form or Form.TABLE), None)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; -o takes the name of a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    if form is None and path.suffix.lower() not in _FORM_OF_SUFFIX:
+        suffixes = ", ".join(filter(None, _FORM_OF_SUFFIX))
+        raise UsageError(f"{path} does not tell its form; end it in one of {suffixes}, or add --format")
+    return Output(Form(form) if form else _FORM_OF_SUFFIX[path.suffix.lower()], path)
+
+
+def _print(text: str) -> None:
+    """Write to standard output; a character that its encoding lacks is written as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise click.exceptions.Exit(READER_GONE) from None
+    except OSError as error:
+        raise UsageError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Write *path* by way of a new file beside it; a device or a pipe is written as it is."""
+    target = path.resolve()
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _replace(target: Path, data: bytes) -> None:
+    fresh = target.with_name(f".{target.name}.{token_hex(4)}")
+    try:
+        with fresh.open("xb") as file:
+            file.write(data)
+        if target.exists():
+            fresh.chmod(stat.S_IMODE(target.stat().st_mode))
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
