@@ -15,9 +15,7 @@ archs_argument = click.argument("archs", metavar="ARCH...", nargs=-1, required=T
 
 _DEFAULT = Setup()
 _SETUP_OPTIONS = (
-    click.option(
-        "--batch", type=int, default=_DEFAULT.batch, show_default=True, help="Images in one batch."
-    ),
+    click.option("--batch", type=int, default=_DEFAULT.batch, show_default=True, help="Images in one batch."),
     click.option(
         "--mode",
         type=click.Choice([mode.value for mode in Mode]),

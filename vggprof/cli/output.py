@@ -45,19 +45,17 @@ def output_options(command: Command) -> Callable[..., None]:
     """Give *command* ``--format`` and ``-o``; they come to it as one ``out``."""
 
     @wraps(command)
-    def with_output(*, form: str | None, path: Path | None, **others: Any) -> None:  # noqa: ANN401
-        command(out=choose_output(form, path), **others)
+    def with_output(*, output: Path | None, **others: Any) -> None:  # noqa: ANN401 - what the command takes
+        command(out=choose_output(others.pop("format"), output), **others)
 
     form_option = click.option(
         "--format",
-        "form",
         type=click.Choice([form.value for form in Form]),
         help="Form of the result.  [default: by the suffix of FILE, or table]",
     )
     path_option = click.option(
         "-o",
         "--output",
-        "path",
         metavar="FILE",
         type=click.Path(path_type=Path),
         help="Write the result to FILE, all of it or nothing.",

@@ -42,7 +42,7 @@ def run(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except VggprofError as error:
         return _say(_line(error), error.exit_code, debug=session.debug)
-    except Exception as error:  # noqa: BLE001 - the edge: whatever it is, no traceback unasked
+    except Exception as error:
         return _say(_fault(error), VggprofError.exit_code, debug=session.debug)
     return code if isinstance(code, int) else 0
 

@@ -1,0 +1,59 @@
+"""A document as markdown that code hosts show: headings, pipe tables, lists."""
+
+import re
+from collections.abc import Iterator
+from typing import assert_never
+
+from tabulate import tabulate
+
+from vggprof.views.document import Block, Document, Lines, Notes, Table
+
+# What markdown or HTML would obey; an underscore only at the edge of a word: conv1_1 stays as it is.
+_MARKUP = re.compile(r"[\\`*<>|&\[\]]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def markdown_of(document: Document) -> str:
+    """Return *document* as markdown.
+
+    ::
+
+        # lenet5: layers at batch 1
+
+        | layer   | op     | output    |   params |
+        |:--------|:-------|:----------|---------:|
+        | conv1   | Conv2d | 1x6x28x28 |      156 |
+    """
+    parts = [f"# {plain(document.title)}"]
+    for block in document.blocks:
+        parts.extend(_parts(block))
+    return "\n\n".join(parts) + "\n"
+
+
+def plain(text: str) -> str:
+    """Return *text* so that markdown shows it as it is: names from files never become markup."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _parts(block: Block) -> Iterator[str]:
+    match block:
+        case Table():
+            if block.title:
+                yield f"## {plain(block.title)}"
+            yield _pipes(block)
+        case Notes():
+            yield f"## {plain(block.title)}"
+            yield "\n".join(f"- {plain(item)}" for item in block.items)
+        case Lines():
+            yield "\\\n".join(plain(item) for item in block.items)
+        case _:
+            assert_never(block)
+
+
+def _pipes(table: Table) -> str:
+    return tabulate(
+        [[plain(cell) for cell in row] for row in table.cells()],
+        headers=[plain(column.title) for column in table.columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left" if column.left else "right" for column in table.columns],
+    )
