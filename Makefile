@@ -34,7 +34,7 @@ test: $(VENV)/.extras
 	$(BIN)/pytest $(ARGS)
 
 golden: $(VENV)/.extras
-	$(BIN)/pytest --snapshot-update $(ARGS)
+	$(BIN)/pytest --update-golden $(ARGS)
 
 check: $(VENV)/.extras
 	$(BIN)/ruff format --check

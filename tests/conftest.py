@@ -1,0 +1,52 @@
+"""What tests of every room share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+Golden: TypeAlias = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden anew from what comes out"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Return ``golden(name, text)``, which wants *text* to be what ``tests/golden/<name>`` holds."""
+    update = request.config.getoption("--update-golden")
+
+    def check(name: str, text: str) -> None:
+        assert text.strip(), f"nothing came out for {name}"
+        if update:
+            (GOLDEN / name).write_bytes(text.encode())
+        assert text == (GOLDEN / name).read_bytes().decode(), f"see tests/golden/{name}"
+
+    return check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests and the tests out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VGGPROF_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("VGGPROF_NO_CACHE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """Return torchvision; skips where it is not installed or was built for another torch than the one here."""
+    try:
+        import torchvision  # noqa: PLC0415
+    except (ImportError, OSError, RuntimeError) as error:
+        pytest.skip(f"torchvision cannot be imported: {error}")
+    assert isinstance(torchvision, ModuleType)
+    return torchvision
