@@ -43,7 +43,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def torchvision() -> ModuleType:
-    """Return torchvision; skips where it is not installed or was built for another torch than the one here."""
+    """Return torchvision; skips where it is missing or was built for another torch than the one here."""
     try:
         import torchvision  # noqa: PLC0415
     except (ImportError, OSError, RuntimeError) as error:
