@@ -1,5 +1,6 @@
 """The trace: what one training does, in plain values."""
 
+from vggprof.trace.layout import is_channels_last
 from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup
 from vggprof.trace.values import (
     ITEM_BYTES,
@@ -43,4 +44,5 @@ __all__ = [
     "Shape",
     "Storage",
     "Trace",
+    "is_channels_last",
 ]

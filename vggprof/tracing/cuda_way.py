@@ -1,0 +1,135 @@
+"""The function mode that takes, on meta tensors, the ways that torch takes on CUDA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from vggprof.tracing.autocast import Autocast
+from vggprof.tracing.layers import LayerLog
+from vggprof.tracing.layout import suggested_format
+
+# Where cuDNN's batch norm ends: batch sizes and elements in _select_batch_norm_backend, Normalization.cpp.
+_CUDNN_BATCH_NORM_SAMPLES = {True: 880_801, False: 65_535}  # by training
+_CUDNN_BATCH_NORM_ELEMENTS = 2**31 - 1
+
+_OPERATORS = frozenset({"add", "sub", "mul", "truediv", "floordiv", "matmul", "pow", "mod"})
+
+
+class CudaWay(TorchFunctionMode):
+    """Lowers functions the CUDA way and tells *log* which function a container is running."""
+
+    def __init__(self, log: LayerLog, autocast: Autocast) -> None:
+        super().__init__()
+        self._log = log
+        self._autocast = autocast
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call *func*, or what CUDA would call in its place."""
+        kwargs = kwargs or {}
+        if func is Tensor.backward:
+            with self:  # checkpoints recompute and hooks run in there, in the CUDA way too
+                return _backward(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            return func(*args, **kwargs)
+        inside = self._log.enter_function(_plain_name(name), args)
+        result = self._lowered(func, args, kwargs)
+        if inside:
+            self._log.leave_function(result)
+        return result
+
+    def _lowered(self, func: Any, args: Any, kwargs: Any) -> Any:
+        rule = _RULES.get(func, func)
+        if self._autocast.enabled:
+            args, kwargs = self._autocast.cast(func, args, kwargs)
+            rule = _AUTOCAST_RULES.get(func, rule)
+        return rule(*args, **kwargs)
+
+
+def _backward(loss: Tensor, gradient: Tensor | None = None, *args: Any, **kwargs: Any) -> None:
+    """Tensor.backward, past the function mode that it would ask again."""
+    torch.autograd.backward(loss, gradient, *args, **kwargs)
+
+
+def _plain_name(name: str) -> str:
+    """Name of a function without Python's decoration: ``__iadd__`` is add, ``relu_`` is relu."""
+    bare = name.strip("_")
+    return bare[1:] if bare[:1] in ("i", "r") and bare[1:] in _OPERATORS else bare
+
+
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:  # noqa: A002
+    """Dropout; CUDA's is one kernel with a bool mask: is_fused_kernel_acceptable in Dropout.cpp."""
+    if training and not inplace and 0 < p < 1 and input.is_meta and input.numel() > 0:
+        return torch.native_dropout(input, p, True)[0]
+    return functional.dropout(input, p, training, inplace)
+
+
+def _torch_dropout(input: Tensor, p: float, train: bool) -> Tensor:  # noqa: A002
+    return _dropout(input, p, train)
+
+
+def _batch_norm(  # noqa: PLR0913, PLR0917 - torch's own signature
+    input: Tensor,  # noqa: A002
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch norm, cuDNN's where CUDA takes it."""
+    statistics = running_mean, running_var
+    if weight is None or bias is None or not _takes_cudnn(input, weight, statistics, training=training):
+        return functional.batch_norm(input, *statistics, weight, bias, training, momentum, eps)
+    input = input.contiguous(memory_format=suggested_format(input))  # noqa: A001
+    return torch.cudnn_batch_norm(input, weight, bias, *statistics, training, momentum, eps)[0]
+
+
+def _takes_cudnn(
+    x: Tensor, weight: Tensor, statistics: tuple[Tensor | None, Tensor | None], *, training: bool
+) -> bool:
+    """Whether CUDA would take cuDNN's: _select_batch_norm_backend in ATen/native/Normalization.cpp."""
+    known = [statistic is not None for statistic in statistics]
+    dtypes = x.dtype is not torch.float16 or weight.dtype is torch.float32
+    return (
+        x.is_meta
+        and x.dim() >= 3
+        and dtypes
+        and torch.bfloat16 not in (x.dtype, weight.dtype)
+        and (all(known) or (training and not any(known)))
+        and x.shape[0] <= _CUDNN_BATCH_NORM_SAMPLES[training]
+        and x.numel() < _CUDNN_BATCH_NORM_ELEMENTS
+    )
+
+
+def _cross_entropy(input: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: A002
+    """Cross entropy under autocast; from fp16 logits CUDA's log-softmax gives fp32 without a copy.
+
+    log_softmax in ATen/native/SoftMax.cpp; class probabilities and label smoothing take the plain way.
+    """
+    plain = not args and set(kwargs) <= {"weight", "ignore_index", "reduction", "label_smoothing"}
+    if not plain or kwargs.get("label_smoothing") or target.is_floating_point() or input.dim() < 2:
+        return functional.cross_entropy(input.float(), target, *args, **kwargs)
+    kwargs.pop("label_smoothing", None)
+    return functional.nll_loss(_log_softmax(input, 1), target, **kwargs)
+
+
+def _log_softmax(input: Tensor, dim: int) -> Tensor:  # noqa: A002
+    if input.dtype is torch.float16:
+        return torch._log_softmax(input, dim, True)
+    return functional.log_softmax(input.float(), dim)
+
+
+_RULES: dict[Any, Callable[..., Any]] = {
+    functional.dropout: _dropout,
+    torch.dropout: _torch_dropout,
+    functional.batch_norm: _batch_norm,
+}
+_AUTOCAST_RULES: dict[Any, Callable[..., Any]] = {functional.cross_entropy: _cross_entropy}
