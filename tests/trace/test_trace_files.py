@@ -265,7 +265,6 @@ POINTERS = [
     ("operands", "storage", "storages"),
     ("operands", "shape", "shapes"),
     ("operands", "strides", "shapes"),
-    ("events", "of", "operators"),
 ]
 
 
@@ -274,11 +273,18 @@ def test_an_index_out_of_range(table: str, column: str, target: str) -> None:
     fields = document()
     rows = fields[target]
     count = len(rows) if isinstance(rows, list) else len(next(iter(rows.values())))
-    at = fields["events"]["kind"].index("R") if table == "events" else 0
     for wrong, message in ((count, f"at row {count} of {count}"), (-1, "negative")):
-        fields[table][column][at] = wrong
+        fields[table][column][0] = wrong
         with pytest.raises(FileFormatError, match=message):
             from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("letter", "RBFM")
+def test_an_event_about_a_row_that_is_not_there(letter: str) -> None:
+    fields = document()
+    fields["events"]["of"][fields["events"]["kind"].index(letter)] = 3
+    with pytest.raises(FileFormatError, match="events: 'of' points at a row that is not there"):
+        from_json(json.dumps(fields))
 
 
 def test_a_list_of_indices_out_of_range() -> None:
@@ -321,6 +327,7 @@ def put(*way: str | int, value: object) -> Callable[[dict[str, Any]], None]:
         (put("setup", "batch", value=0), "setup: batch 0 cannot be run"),
         (put("setup", "batch", value=True), "setup: 'batch' must be a whole number, not True"),
         (put("setup", "mode", value="evaluate"), "setup: mode: 'evaluate' is none of train, infer"),
+        (put("events", "of", 0, value=-1), "events: 'of' holds -1, which is negative"),
         (put("events", "kind", value="B"), "events: needs one letter of RBFM for each row"),
         (put("events", "kind", value="X" * 9), "events: needs one letter of RBFM for each row"),
         (put("arguments", 0, value="no list"), "'arguments' holds 'no list'"),

@@ -4,14 +4,28 @@ Everything here raises FileFormatError, with the file and the key at fault, for 
 kind.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any, TypeVar
 
 from vggprof.errors import FileFormatError
 
 Value = TypeVar("Value")
+
+
+def rows(kind: type[Value], count: int, *columns: Iterable[object]) -> list[Value]:
+    """Return *count* values of the frozen, slotted dataclass *kind*, one column for each of its fields.
+
+    Calling *kind* would give the same, but sets each field through ``object.__setattr__``; filling the slots
+    a column at a time takes a third of that. The columns are of one length and were checked: see `Table`.
+    """
+    assert not hasattr(kind, "__post_init__"), "its checks would be passed over"
+    made = [object.__new__(kind) for _ in range(count)]
+    for field, column in zip(fields(kind), columns, strict=True):  # type: ignore[arg-type]  # a dataclass
+        deque(map(getattr(kind, field.name).__set__, made, column), maxlen=0)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

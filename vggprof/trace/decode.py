@@ -1,12 +1,12 @@
 """A trace from JSON: every index is checked before anything is made of it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar, get_type_hints
 
 from vggprof.errors import FileFormatError, UsageError
-from vggprof.trace.columns import Record, Table
+from vggprof.trace.columns import Record, Table, rows
 from vggprof.trace.encode import FORMAT, SCHEMA_VERSION
 from vggprof.trace.setup import Setup
 from vggprof.trace.values import (
@@ -74,15 +74,16 @@ class _Decoder:
             layers=tuple(self._layers()),
             parameters=tuple(self._parameters()),
             storages=tuple(self._storages()),
-            operators=tuple(self._operators(tuple(self._operands()))),
+            operators=tuple(self._operators(self._operands())),
             events=tuple(self._events()),
         )
 
-    def _layers(self) -> Iterator[Layer]:
+    def _layers(self) -> list[Layer]:
         table = self.layers
         outputs = table.optional_counts("output_shape", below=len(self.shapes))
-        return map(
+        return rows(
             Layer,
+            len(table),
             self._texts(table, "name"),
             self._texts(table, "module"),
             self._texts(table, "op"),
@@ -91,10 +92,11 @@ class _Decoder:
             table.flags("training"),
         )
 
-    def _parameters(self) -> Iterator[Parameter]:
+    def _parameters(self) -> list[Parameter]:
         table = self.parameters
-        return map(
+        return rows(
             Parameter,
+            len(table),
             self._texts(table, "name"),
             self._shapes(table, "shape"),
             self._dtypes(table),
@@ -103,20 +105,22 @@ class _Decoder:
             table.flags("buffer"),
         )
 
-    def _storages(self) -> Iterator[Storage]:
+    def _storages(self) -> list[Storage]:
         table = self.storages
-        return map(
+        return rows(
             Storage,
+            len(table),
             table.counts("nbytes"),
             self._words(table, "kind", Kind),
             table.optional_counts("layer", below=len(self.layers)),
             table.optional_counts("operator", below=len(self.operators)),
         )
 
-    def _operands(self) -> Iterator[Operand]:
+    def _operands(self) -> list[Operand]:
         table = self.file.table("operands")
-        return map(
+        return rows(
             Operand,
+            len(table),
             self._texts(table, "name"),
             table.counts("storage", below=len(self.storages)),
             self._shapes(table, "shape"),
@@ -124,11 +128,12 @@ class _Decoder:
             self._dtypes(table),
         )
 
-    def _operators(self, operands: Sequence[Operand]) -> Iterator[Operator]:
+    def _operators(self, operands: Sequence[Operand]) -> list[Operator]:
         table = self.operators
         arguments = [_arguments(self.file.where, row) for row in self.file.get("arguments", list)]
-        return map(
+        return rows(
             Operator,
+            len(table),
             self._texts(table, "name"),
             table.counts("step"),
             self._words(table, "phase", Phase),
@@ -141,24 +146,23 @@ class _Decoder:
     def _marks(self) -> list[Mark]:
         table = self.file.table("marks")
         steps = table.optional_counts("step")
-        return list(map(Mark, steps, self._words(table, "phase", Phase)))
+        return rows(Mark, len(table), steps, self._words(table, "phase", Phase))
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> list[Event]:
         record, marks = self.file.record("events"), self._marks()
-        letters, rows = record.get("kind", str), record.counts("of")
-        makers: dict[str, tuple[int, Callable[[int], Event]]] = {
-            "R": (len(self.operators), Ran),
-            "B": (len(self.storages), Born),
-            "F": (len(self.storages), Freed),
-            "M": (len(marks), marks.__getitem__),
+        letters, numbers = record.get("kind", str), record.counts("of")
+        targets: dict[str, Sequence[Event]] = {
+            "R": _numbered(Ran, len(self.operators)),
+            "B": _numbered(Born, len(self.storages)),
+            "F": _numbered(Freed, len(self.storages)),
+            "M": marks,
         }
-        if len(letters) != len(rows) or not makers.keys() >= set(letters):
-            raise FileFormatError(f"{record.where}: needs one letter of {''.join(makers)} for each row")
-        for letter, row in zip(letters, rows, strict=True):
-            limit, make = makers[letter]
-            if row >= limit:
-                raise FileFormatError(f"{record.where}: {letter} points at row {row} of {limit}")
-            yield make(row)
+        if len(letters) != len(numbers) or not targets.keys() >= set(letters):
+            raise FileFormatError(f"{record.where}: needs one letter of {''.join(targets)} for each row")
+        try:
+            return [targets[letter][number] for letter, number in zip(letters, numbers, strict=True)]
+        except IndexError as error:
+            raise FileFormatError(f"{record.where}: 'of' points at a row that is not there") from error
 
     def _texts(self, table: Table, key: str) -> Iterator[str]:
         return map(self.texts.__getitem__, table.counts(key, below=len(self.texts)))
@@ -179,10 +183,15 @@ class _Decoder:
         return [words[name] for name in names]
 
 
-def _picks(items: Sequence[Item], rows: list[list[int]]) -> Iterator[tuple[Item, ...]]:
-    """Yield for each of *rows* the items that it points at."""
+def _picks(items: Sequence[Item], numbers: list[list[int]]) -> list[tuple[Item, ...]]:
+    """Return for each of *numbers* the items that it points at."""
     pick = items.__getitem__
-    return (tuple(map(pick, row)) for row in rows)
+    return [tuple(map(pick, row)) for row in numbers]
+
+
+def _numbered(kind: type[Item], count: int) -> list[Item]:
+    """Return the events of one *kind* about rows 0 to *count*."""
+    return rows(kind, count, range(count))
 
 
 def _word(where: str, kind: type[Word], name: str) -> Word:
