@@ -27,9 +27,10 @@ def cached_trace(
 ) -> Trace:
     """Return the trace of *arch* under *setup*: the cached one where there is one, else what *make* returns.
 
-    *content_key* says all that decides the network; None where that cannot be known, and then *make* is asked
-    every time. *more* is whatever else decides the trace, such as the number of steps. Two names of one network
-    share an entry, so the trace is given the name *arch* that was asked for. Nothing but *make* imports torch.
+    *content_key* says all that decides the network; None where that cannot be known, and then *make* is
+    asked every time. *more* is whatever else decides the trace, such as the number of steps. Two names of one
+    network share an entry, so the trace is given the name *arch* that was asked for. Nothing here imports
+    torch unless *make* does.
     """
     key = None if content_key is None else _key(content_key, setup, more)
     if key is None:
