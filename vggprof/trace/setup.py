@@ -17,7 +17,10 @@ class Mode(StrEnum):
 
 
 class Optimizer(StrEnum):
-    """Optimizers of torch.optim with the reference loop's settings; momentum is SGD with momentum 0.9."""
+    """Optimizers of torch.optim with the reference loop's settings; momentum is SGD with momentum 0.9.
+
+    CUSTOM stands for an optimizer that a program brought along; no command can name it.
+    """
 
     SGD = "sgd"
     MOMENTUM = "momentum"
@@ -25,6 +28,7 @@ class Optimizer(StrEnum):
     ADAMW = "adamw"
     RMSPROP = "rmsprop"
     ADAGRAD = "adagrad"
+    CUSTOM = "custom"
 
 
 class Amp(StrEnum):

@@ -57,6 +57,11 @@ class LayerLog:
         self._count.clear()
         self._layer_of_node.clear()
 
+    @property
+    def inside(self) -> bool:
+        """Whether the network's own code runs now."""
+        return bool(self._stack)
+
     def current(self) -> int | None:
         """Index of the layer that the operator dispatched now belongs to; None outside the network.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vggprof.trace import Argument, Born, Event, Freed, Mark, Operand, Operator, Phase, Ran, Shape
+from vggprof.trace import Argument, Born, Event, Freed, Mark, Operand, Operator, Phase, Ran
 from vggprof.tracing.answers import recipe, signature
 from vggprof.tracing.layout import with_cuda_layout
 from vggprof.tracing.tensors import dtype_name, plain, tensors_in
@@ -42,6 +42,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.step = 0
         self.phase = Phase.MODEL
+        self.phase_of: Callable[[], Phase] | None = None  # asked before every operator, where it is set
         self.operators: list[Operator] = []
         self.events: list[Event] = []
         self.births: list[Birth] = []
@@ -62,6 +63,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if inputs or outputs:
             self._write(str(func), inputs, outputs, arguments)
         return result
+
+    def _enter(self, phase: Phase) -> None:
+        if phase is not self.phase:
+            self.mark(self.phase)
+            self.phase = phase
 
     def _read(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -94,6 +100,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs: list[Tensor],
         arguments: tuple[tuple[str, Argument], ...],
     ) -> None:
+        if self.phase_of is not None:
+            self._enter(self.phase_of())
         layer, number = self._layer_of(), len(self.operators)
         self.events.append(Ran(number))
         given = tuple(self._operand("out", t, self.storage(t, layer=layer, operator=number)) for t in outputs)
@@ -134,16 +142,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive[key] = storage, weakref.ref(owner, died)
         return storage
 
-    def arrives(
-        self,
-        shape: Shape,
-        dtype: torch.dtype,
-        *,
-        memory_format: torch.memory_format = torch.contiguous_format,
-    ) -> Tensor:
-        """Return a tensor that comes from the host: it is born, but no operator on the device made it."""
+    def arrives(self, template: Tensor) -> Tensor:
+        """Return a tensor like *template* that comes from the host: born, but made by no operator here."""
         self._paused = True
-        tensor = torch.empty(shape, dtype=dtype, device="meta", memory_format=memory_format)
+        tensor = torch.empty_like(template, device="meta").requires_grad_(template.requires_grad)
         self._paused = False
         self.storage(tensor)
         return tensor

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer as TorchOptimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from vggprof.trace import Amp, Kind, Parameter, Phase, Setup, Storage, Trace
 from vggprof.tracing.autocast import Autocast
 from vggprof.tracing.cuda_way import CudaWay
 from vggprof.tracing.layers import LayerLog
+from vggprof.tracing.optimizers import MetaGradScaler
 from vggprof.tracing.recorder import Birth, Recorder
 from vggprof.tracing.tensors import dtype_name, tensors_in
+from vggprof.tracing.workload import Workload, arrive
 
 # Phases in which the network's own code can run; optimizers take the CUDA way by themselves.
 _IN_PYTHON = frozenset({Phase.FORWARD, Phase.LOSS, Phase.BACKWARD})
@@ -30,18 +34,27 @@ class Session:
         self.log = LayerLog(module)
         self.autocast = Autocast(_AMP_DTYPE[amp])
         self.recorder = Recorder(self.log.current)
+        self._in_optimizer = False
+        self._forward_ran = False
         self._way = CudaWay(self.log, self.autocast)
+        self._batch: list[Any] = []
         self._kinds: dict[int, Kind] = {}
         self._state: list[Parameter] = []
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen while the loop runs; what dies with the loop is not the loop's any more."""
+        hooks = [
+            register_optimizer_step_pre_hook(self._optimizer_begins),
+            register_optimizer_step_post_hook(self._optimizer_ended),
+        ]
         try:
             with self.log.listening(), self.recorder:
                 yield
         finally:
             self.recorder.close()
+            for hook in hooks:
+                hook.remove()
 
     @contextmanager
     def phase(self, phase: Phase, step: int | None = None) -> Iterator[None]:
@@ -52,19 +65,42 @@ class Session:
             self.log.new_step()
         with self._way if phase in _IN_PYTHON else nullcontext():
             yield
-        self._note_gradients()
+        if phase is Phase.BACKWARD:
+            self._note_gradients()
         self.recorder.mark(phase)
 
-    def note(self, value: object, kind: Kind) -> None:
-        """Say that the storages of all tensors in *value* are of *kind*."""
-        for tensor in tensors_in(value):
-            if tensor.is_meta:
-                self._kinds.setdefault(self.recorder.storage(tensor), kind)
+    @contextmanager
+    def own_phases(self) -> Iterator[None]:
+        """Run a step that the user wrote; its phases, and their marks, follow from what it runs."""
+        self.recorder.phase = Phase.FORWARD
+        self.recorder.phase_of = self._phase
+        self._forward_ran = False
+        with self._way:
+            yield
+        self._note_gradients()
+        self.recorder.phase_of = None
+        self.recorder.mark(self.recorder.phase)
 
-    def note_optimizer(self, optimizer: TorchOptimizer) -> None:
-        """Say that whatever *optimizer* keeps is optimizer state."""
-        for state in optimizer.state.values():
-            self.note(state, Kind.OPTIMIZER)
+    def _phase(self) -> Phase:
+        if torch._C._current_autograd_node() is not None:
+            return Phase.BACKWARD
+        if self._in_optimizer:
+            return Phase.OPTIMIZER
+        self._forward_ran = self._forward_ran or self.log.inside
+        return Phase.FORWARD if self.log.inside or not self._forward_ran else Phase.LOSS
+
+    def arrivals(self, workload: Workload) -> tuple[list[Any], list[Any]]:
+        """Return a new step's inputs and targets; each takes the place of the last one, which then dies."""
+        templates = (*workload.inputs, *workload.targets)
+        self._batch = self._batch or [None] * len(templates)
+        for place, template in enumerate(templates):
+            self._batch[place] = arrive(self.recorder, template)
+        self._note(self._batch, Kind.INPUT)
+        return self._batch[: len(workload.inputs)], self._batch[len(workload.inputs) :]
+
+    def note_scaler(self, scaler: MetaGradScaler) -> None:
+        """Say that what *scaler* keeps is optimizer state."""
+        self._note((scaler._scale, scaler._growth_tracker), Kind.OPTIMIZER)
 
     def note_module(self) -> None:
         """List the module's parameters and buffers, which are on the device now."""
@@ -84,9 +120,22 @@ class Session:
                 )
             )
 
+    def _note(self, value: object, kind: Kind) -> None:
+        for tensor in tensors_in(value):
+            if tensor.is_meta:
+                self._kinds.setdefault(self.recorder.storage(tensor), kind)
+
     def _note_gradients(self) -> None:
-        if self.recorder.phase in (Phase.BACKWARD, Phase.OPTIMIZER):
-            self.note([parameter.grad for parameter in self.module.parameters()], Kind.GRADIENT)
+        self._note([parameter.grad for parameter in self.module.parameters()], Kind.GRADIENT)
+
+    def _optimizer_begins(self, optimizer: TorchOptimizer, *_: object) -> None:
+        self._in_optimizer = True
+        self._note_gradients()
+
+    def _optimizer_ended(self, optimizer: TorchOptimizer, *_: object) -> None:
+        self._in_optimizer = False
+        for state in optimizer.state.values():
+            self._note(state, Kind.OPTIMIZER)
 
     def trace(self, arch: str, setup: Setup) -> Trace:
         """Return what was recorded."""
