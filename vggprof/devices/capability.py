@@ -1,4 +1,4 @@
-"""What a compute capability fixes for every GPU that has it: the limits of an SM, its lanes, its half rate."""
+"""What a compute capability fixes for every GPU that has it: the limits of an SM, its lanes, its rates."""
 
 import csv
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _TABLE: Final = Path(__file__).with_name("capabilities.csv")
 class CapabilityLimits:
     """One row of the CUDA programming guide's technical specifications, with what NVIDIA's headers add.
 
-    Whatever the capability, a warp has 32 threads, a block at most 1,024 threads, and 49,152 bytes of shared memory
-    unless it opts in.
+    Whatever the capability, a warp has 32 threads, a block at most 1,024 threads, and 49,152 bytes of
+    shared memory unless it opts in.
     """
 
     capability: Capability

@@ -28,9 +28,10 @@ class MeasuredTotal:
 class Device:
     """One GPU model, or one slice of it, as CUDA on Linux shows it; DeviceError when a field makes no sense.
 
-    ``usable`` is the total that torch sees (``torch.cuda.mem_get_info()[1]``) before any process takes memory: less
-    than ``memory_bytes`` by what the driver keeps, and by 1/16 where ECC is kept in the memory itself. Under Windows'
-    display driver model CUDA reports nearly all of ``memory_bytes``, of which as much can be had as elsewhere.
+    ``usable`` is the total that torch sees (``torch.cuda.mem_get_info()[1]``) before any process takes
+    memory: less than ``memory_bytes`` by what the driver keeps, and by 1/16 where ECC is kept in the memory
+    itself. Under Windows' display driver model CUDA reports nearly all of ``memory_bytes``, of which as
+    much can be had as elsewhere.
     """
 
     name: str
@@ -107,7 +108,7 @@ class Device:
         return Range(*(max(0, n) for n in _ends(Range.exact(self.memory_bytes) - self.usable)))
 
     def peak_flops(self, rate: Rate) -> int | None:
-        """Return the peak of dense operations a second, two for a multiply-add; None where there is no such unit.
+        """Return the dense peak in operations a second, two for a multiply-add; None without such a unit.
 
         ``fp32`` and ``fp16_vector`` are the ordinary lanes at the boost clock; the others are tensor cores:
         ``fp16`` accumulates in fp32, as PyTorch asks, ``bf16`` runs at its rate and ``tf32`` at half of it

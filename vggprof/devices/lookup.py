@@ -4,10 +4,10 @@ The rules, in order:
 1. *Exact*: the words are those of one catalogue name, or of a name that torch shows.
 2. *Model*: the words are the model, with or without its memory size (``4090`` is not the ``4090 Laptop``).
 3. *Partial*: every word is in the name (``a100 80 pcie``).
-Where several fit, the one marked plain in the catalogue is meant, if there is one: of cards that differ in memory
-the one first sold under the name alone (``3060`` is the 12 GB card, ``3080`` the 10 GB one), of boards that differ
-in form the SXM one (``h100``; ``a100 40``). Where that leaves several (``a100``) or nothing fits, the answer is a
-DeviceError that lists them, or the nearest names.
+Where several fit, the one marked plain in the catalogue is meant, if there is one: of cards that differ in
+memory the one first sold under the name alone (``3060`` is the 12 GB card, ``3080`` the 10 GB one), of
+boards that differ in form the SXM one (``h100``; ``a100 40``). Where that leaves several (``a100``) or
+nothing fits, the answer is a DeviceError that lists them, or the nearest names.
 """
 
 import re
@@ -109,7 +109,7 @@ def devices_named(torch_name: str) -> tuple[Device, ...]:
 
 
 def variants(device: Device) -> tuple[Device, ...]:
-    """Return the other GPUs that torch shows under the same name: the RTX 3080 with 12 GB for the 10 GB one."""
+    """Return the other GPUs that torch shows under the same name: the 12 GB RTX 3080 for the 10 GB one."""
     return tuple(other for other in devices() if other != device and other.torch_name == device.torch_name)
 
 

@@ -1,10 +1,10 @@
 """The total memory that torch sees on a card: measured where somebody measured it, by a rule elsewhere.
 
-A card's nominal memory is never all there. The driver keeps some for page tables and its own work, newer drivers
-more of it; ECC kept in GDDR memory takes one sixteenth; GDDR7 cards show about 5 MiB a GiB less in NVML. The rule
-below has the form ``a + b x GiB``: a fixed part, and a part for page tables, which grow with the memory. It was drawn
-around the totals in ``catalogue.json`` (1 to 180 GiB, drivers R396 to R610, Linux) so that each lies within it, and a
-test holds it to that.
+A card's nominal memory is never all there. The driver keeps some for page tables and its own work, newer
+drivers more of it; ECC kept in GDDR memory takes one sixteenth; GDDR7 cards show about 5 MiB a GiB less in
+NVML. The rule below has the form ``a + b x GiB``: a fixed part, and a part for page tables, which grow with
+the memory. It was drawn around the totals in ``catalogue.json`` (1 to 180 GiB, drivers R396 to R610, Linux)
+so that each lies within it, and a test holds it to that.
 """
 
 from typing import Final
@@ -42,8 +42,9 @@ def total_by_rule(memory_bytes: int, memory_type: str, *, capability: Capability
 def measured_or_rule(totals: tuple[MeasuredTotal, ...], rule: Range) -> tuple[Range, str]:
     """Return the usable total and where it comes from: a measured total wins over *rule*.
 
-    The newest software's figure is the likely one and the range holds all that were seen. A card last measured
-    before 2024 may have lost what drivers keep since, so its range reaches down to the rule's likely end.
+    The newest software's figure is the likely one and the range holds all that were seen. A card last
+    measured before 2024 may have lost what drivers keep since, so its range reaches down to the rule's
+    likely end.
     """
     if not totals:
         return rule, RULE_SOURCE
