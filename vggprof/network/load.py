@@ -1,0 +1,50 @@
+"""ARCH to a Network: the one way from a name to a module on meta."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import assert_never
+
+from torch import nn
+
+from vggprof.network.factory import build_from_factory
+from vggprof.network.from_spec import build
+from vggprof.spec import read_spec
+from vggprof.spec.arch import Arch, FactoryArch, ShippedArch, SpecFileArch
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A module on meta, in training mode, and what it takes."""
+
+    name: str  # of the spec, or of the factory's function
+    module: nn.Module
+    input_shape: tuple[int, ...]  # of one image, without the batch: channels, height, width
+    source: str  # where the architecture is from: what the spec cites, or the factory and its version
+
+
+def load(arch: Arch) -> Network:
+    """Return the network that *arch* names, with every parameter and buffer on meta.
+
+    Raises SpecError for a spec with problems, UsageError for a spec file that cannot be read or does not have
+    a parameter, ArchError for a factory that cannot be found or fails.
+    """
+    match arch:
+        case ShippedArch() | SpecFileArch():
+            spec = read_spec(arch.file, dict(arch.parameters))
+            return Network(spec.name, build(spec), spec.input, spec.source or spec.file)
+        case FactoryArch():
+            return Network(arch.function, build_from_factory(arch), arch.input_shape, _origin(arch))
+        case _:
+            assert_never(arch)
+
+
+def _origin(arch: FactoryArch) -> str:
+    """Return the factory's address, with the version of the distribution that it is installed from."""
+    address = f"{arch.place}:{arch.function}"
+    if arch.file is not None:
+        return address
+    top = arch.place.partition(".")[0]
+    try:
+        return f"{address}, {top} {version(top)}"
+    except PackageNotFoundError:
+        return address

@@ -1,0 +1,104 @@
+"""Modules that are built on meta, parameter by parameter, whatever their constructors do.
+
+Under ``torch.device("meta")`` constructors that look at tensors fail (torchvision's regnets read their widths
+with ``.tolist()``). Here a tensor is real until it becomes part of a module, and only then goes to meta: a
+whole model is never in memory, and the one parameter that is, as torch.empty gives it, is never touched.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakIdKeyDictionary
+
+T = TypeVar("T", bound=Tensor)
+
+
+class ToMeta:
+    """Moves parameters and buffers to meta; a parameter that is met again is the same one there too.
+
+    Buffers are each their own: of one that two modules share, ``module.to("cuda")`` makes two as well.
+    """
+
+    def __init__(self) -> None:
+        self._moved = WeakIdKeyDictionary()
+
+    def parameter(self, value: nn.Parameter) -> nn.Parameter:
+        """Return *value* on meta, of the same class, strides, attributes and need of gradients."""
+        if value.is_meta:
+            return value
+        if value not in self._moved:
+            self._moved[value] = _meta_parameter(value)
+        moved: nn.Parameter = self._moved[value]
+        return moved
+
+    def buffer(self, value: Tensor) -> Tensor:
+        """Return a tensor on meta like *value*, with its strides and attributes."""
+        if isinstance(value, nn.Parameter):
+            return self.parameter(value)
+        if is_lazy(value):
+            return _without_shape(value)
+        return _with_attributes(torch.empty_like(value.detach(), device="meta"), value)
+
+    def rest_of(self, module: nn.Module) -> None:
+        """Move what came into *module* past registration: from before, by copying, or by hand."""
+        for part in module.modules():
+            for name, parameter in part._parameters.items():
+                if parameter is not None:
+                    part._parameters[name] = self.parameter(parameter)
+            for name, buffer in part._buffers.items():
+                if buffer is not None and not buffer.is_meta:
+                    part._buffers[name] = self.buffer(buffer)
+
+
+@contextmanager
+def built_on_meta() -> Iterator[ToMeta]:
+    """Whatever this thread registers in a module meanwhile is registered on meta."""
+    to_meta, thread = ToMeta(), get_ident()
+
+    def hook(move: Callable[[Any], Tensor]) -> Callable[..., Any]:
+        def moved(_module: nn.Module, _name: str, value: object) -> Tensor | None:
+            return move(value) if isinstance(value, Tensor) and get_ident() == thread else None
+
+        return moved
+
+    hooks = (
+        register_module_parameter_registration_hook(hook(to_meta.parameter)),
+        register_module_buffer_registration_hook(hook(to_meta.buffer)),
+    )
+    try:
+        yield to_meta
+    finally:
+        for registered in hooks:
+            registered.remove()
+
+
+def _meta_parameter(value: nn.Parameter) -> nn.Parameter:
+    lazy = is_lazy(value)
+    if lazy:
+        return _without_shape(value)
+    data = torch.empty_like(value.detach(), device="meta")
+    own = issubclass(type(value), nn.Parameter)  # else a tensor of another class, marked as a parameter
+    moved: nn.Parameter = data.as_subclass(type(value)) if own else nn.Parameter(data)
+    moved.requires_grad = value.requires_grad
+    return _with_attributes(moved, value)
+
+
+def _without_shape(value: T) -> T:
+    """Return a lazy module's tensor on meta; the shape that it gets one day, it gets there."""
+    kind: Callable[..., T] = type(value)
+    return kind(requires_grad=value.requires_grad, device="meta", dtype=value.dtype)
+
+
+def _with_attributes(moved: T, value: Tensor) -> T:
+    """Return *moved* with what Python code has noted on *value*."""
+    vars(moved).update(vars(value))
+    return moved
