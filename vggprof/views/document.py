@@ -18,9 +18,11 @@ class Unit(Enum):
     SHAPE = "shape"  # 1x64x224x224
     EXACT = "exact"  # 138,357,544
     COUNT = "count"  # 15.47 G
-    BYTES = "bytes"  # 98.00 MiB
+    BYTES = "bytes"  # 98.00 MiB; nothing is a bare 0
     NUMBER = "number"  # 12.35
     RATIO = "ratio"  # 10.65 x
+    PERCENT = "percent"  # 12.3 %, of a share of 1
+    SAID = "said"  # already as people read it; for columns that mix units
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Sentences under a heading, an item each."""
+    """Sentences under a heading, an item each; a document leaves out notes without any."""
 
     title: str
     items: tuple[str, ...]
@@ -85,7 +87,7 @@ def say(cell: Cell, unit: Unit) -> str:  # noqa: PLR0911 - a unit each
     if cell is None:
         return "-"
     match unit:
-        case Unit.TEXT:
+        case Unit.TEXT | Unit.SAID:
             return printable(str(cell))
         case Unit.SHAPE:
             return say_shape(cell) if isinstance(cell, tuple) else printable(str(cell))
@@ -94,11 +96,13 @@ def say(cell: Cell, unit: Unit) -> str:  # noqa: PLR0911 - a unit each
         case Unit.COUNT:
             return format_count(int(_number(cell)))
         case Unit.BYTES:
-            return format_bytes(int(_number(cell)))
+            return format_bytes(int(_number(cell))) if cell else "0"
         case Unit.NUMBER:
             return f"{_number(cell):.2f}"
         case Unit.RATIO:
             return f"{_number(cell):.2f} x"
+        case Unit.PERCENT:
+            return f"{100 * _number(cell):.1f} %"
         case _:
             assert_never(unit)
 

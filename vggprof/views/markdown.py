@@ -1,12 +1,10 @@
 """A document as markdown that code hosts show: headings, pipe tables, lists."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from tabulate import tabulate
-
-from vggprof.views.document import Block, Document, Lines, Notes, Table
+from vggprof.views.document import Block, Document, Lines, Notes, Table, printable
 
 # What markdown or HTML would obey; an underscore only at the edge of a word: conv1_1 stays as it is.
 _MARKUP = re.compile(r"[\\`*<>|&\[\]]|(?<![^\W_])_|_(?![^\W_])")
@@ -19,9 +17,9 @@ def markdown_of(document: Document) -> str:
 
         # lenet5: layers at batch 1
 
-        | layer   | op     | output    |   params |
-        |:--------|:-------|:----------|---------:|
-        | conv1   | Conv2d | 1x6x28x28 |      156 |
+        | layer | operator | output | params |
+        | :-- | :-- | :-- | --: |
+        | conv1 | Conv2d | 1x6x28x28 | 156 |
     """
     parts = [f"# {plain(document.title)}"]
     for block in document.blocks:
@@ -31,7 +29,7 @@ def markdown_of(document: Document) -> str:
 
 def plain(text: str) -> str:
     """Return *text* so that markdown shows it as it is: names from files never become markup."""
-    return _MARKUP.sub(r"\\\g<0>", text)
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
 def _parts(block: Block) -> Iterator[str]:
@@ -39,7 +37,7 @@ def _parts(block: Block) -> Iterator[str]:
         case Table():
             if block.title:
                 yield f"## {plain(block.title)}"
-            yield _pipes(block)
+            yield "\n".join(_pipes(block))
         case Notes():
             yield f"## {plain(block.title)}"
             yield "\n".join(f"- {plain(item)}" for item in block.items)
@@ -49,11 +47,13 @@ def _parts(block: Block) -> Iterator[str]:
             assert_never(block)
 
 
-def _pipes(table: Table) -> str:
-    return tabulate(
-        [[plain(cell) for cell in row] for row in table.cells()],
-        headers=[plain(column.title) for column in table.columns],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left" if column.left else "right" for column in table.columns],
-    )
+def _pipes(table: Table) -> Iterator[str]:
+    """Yield the heading, a rule that says where each column is aligned, and the rows."""
+    yield _row(plain(column.title) for column in table.columns)
+    yield _row(":--" if column.left else "--:" for column in table.columns)
+    for row in table.cells():
+        yield _row(map(plain, row))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,11 +1,16 @@
-"""A document as plain text: aligned columns, no colours, as wide as they are."""
+"""A document as plain text: aligned columns, no colours."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import assert_never
 
-from tabulate import tabulate
+from vggprof.views.document import Block, Column, Document, Lines, Notes, Table, printable
 
-from vggprof.views.document import Block, Document, Lines, Notes, Table
+# Columns of running text, whatever the terminal; tables are as wide as they are.
+WIDTH = 100
+
+# Columns of running text, whatever the terminal; tables are as wide as they are.
+WIDTH = 100
 
 
 def text_of(document: Document) -> str:
@@ -19,7 +24,8 @@ def text_of(document: Document) -> str:
         -------  ------  ---------  ------
         conv1    Conv2d  1x6x28x28     156
     """
-    return "\n\n".join([document.title, *("\n".join(_lines(block)) for block in document.blocks)]) + "\n"
+    blocks = ("\n".join(_lines(block)) for block in document.blocks)
+    return "\n\n".join([printable(document.title), *blocks]) + "\n"
 
 
 def _lines(block: Block) -> Iterator[str]:
@@ -27,22 +33,27 @@ def _lines(block: Block) -> Iterator[str]:
         case Table():
             if block.title:
                 yield block.title
-            yield from _aligned(block).splitlines()
+            yield from _aligned(block)
         case Notes():
             yield block.title
-            yield from (f"- {item}" for item in block.items)
+            for item in block.items:
+                yield from wrap(f"- {printable(item)}", WIDTH, subsequent_indent="  ")
         case Lines():
-            yield from block.items
+            for item in block.items:
+                yield from wrap(printable(item), WIDTH, subsequent_indent="  ")
         case _:
             assert_never(block)
 
 
-def _aligned(table: Table) -> str:
-    text = tabulate(
-        table.cells(),
-        headers=[column.title for column in table.columns],
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=["left" if column.left else "right" for column in table.columns],
-    )
-    return "\n".join(line.rstrip() for line in text.splitlines())
+def _aligned(table: Table) -> Iterator[str]:
+    """Yield the heading, a rule and the rows, two spaces between the columns."""
+    headings = tuple(printable(column.title) for column in table.columns)
+    cells = table.cells()
+    widths = [max(map(len, texts)) for texts in zip(headings, *cells, strict=True)]
+    for row in (headings, tuple("-" * width for width in widths), *cells):
+        padded = map(_pad, row, widths, table.columns)
+        yield "  ".join(padded).rstrip()
+
+
+def _pad(text: str, width: int, column: Column) -> str:
+    return text.ljust(width) if column.left else text.rjust(width)
