@@ -32,14 +32,16 @@ class CudaWay(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call *func*, or what CUDA would call in its place."""
         kwargs = kwargs or {}
-        if func is Tensor.backward:
-            with self:  # checkpoints recompute and hooks run in there, in the CUDA way too
-                return _backward(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if name == "__get__":
             return func(*args, **kwargs)
         inside = self._log.enter_function(_plain_name(name), args)
-        result = self._lowered(func, args, kwargs)
+        try:
+            result = self._lowered(func, args, kwargs)
+        except BaseException:
+            if inside:
+                self._log.leave_function()
+            raise
         if inside:
             self._log.leave_function(result)
         return result
@@ -50,11 +52,6 @@ class CudaWay(TorchFunctionMode):
             args, kwargs = self._autocast.cast(func, args, kwargs)
             rule = _AUTOCAST_RULES.get(func, rule)
         return rule(*args, **kwargs)
-
-
-def _backward(loss: Tensor, gradient: Tensor | None = None, *args: Any, **kwargs: Any) -> None:
-    """Tensor.backward, past the function mode that it would ask again."""
-    torch.autograd.backward(loss, gradient, *args, **kwargs)
 
 
 def _plain_name(name: str) -> str:
@@ -114,11 +111,17 @@ def _cross_entropy(input: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> 
 
     log_softmax in ATen/native/SoftMax.cpp; class probabilities and label smoothing take the plain way.
     """
-    plain = not args and set(kwargs) <= {"weight", "ignore_index", "reduction", "label_smoothing"}
-    if not plain or kwargs.get("label_smoothing") or target.is_floating_point() or input.dim() < 2:
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    smoothed = given.pop("label_smoothing", 0.0)
+    if (
+        args
+        or smoothed
+        or target.is_floating_point()
+        or input.dim() < 2
+        or {"size_average", "reduce"} & set(given)
+    ):
         return functional.cross_entropy(input.float(), target, *args, **kwargs)
-    kwargs.pop("label_smoothing", None)
-    return functional.nll_loss(_log_softmax(input, 1), target, **kwargs)
+    return functional.nll_loss(_log_softmax(input, 1), target, **given)
 
 
 def _log_softmax(input: Tensor, dim: int) -> Tensor:  # noqa: A002

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class LayerLog:
         self._stack: list[_Call] = []
         self._count: Counter[tuple[bool, str]] = Counter()
         self._layer_of_node: dict[int, int] = {}
+        self._failed: tuple[BaseException, _Call] | None = None
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer that ran, in order."""
@@ -78,7 +80,7 @@ class LayerLog:
         """Follow the calls of the network's modules."""
         hooks = [
             register_module_forward_pre_hook(self._module_enters),
-            register_module_forward_hook(self._module_leaves),
+            register_module_forward_hook(self._module_leaves, always_call=True),
         ]
         try:
             yield
@@ -86,11 +88,11 @@ class LayerLog:
             for hook in hooks:
                 hook.remove()
 
-    def failed_at(self) -> str:
-        """Name the innermost call in flight and what came in, for an error message; "" if none."""
-        if not self._stack:
+    def failed_at(self, error: BaseException) -> str:
+        """Name the innermost call that *error* left and what came in, for a message; "" if it left none."""
+        if self._failed is None or self._failed[0] is not error:
             return ""
-        call = self._stack[-1]
+        call = self._failed[1]
         came_in = ", ".join("x".join(map(str, shape)) for shape in call.input_shapes) or "nothing"
         return f"layer {call.path or 'of the network itself'} ({call.op}), which got {came_in}"
 
@@ -103,8 +105,8 @@ class LayerLog:
         self._enter(_Call(path, name, shapes_of(args), inside.training, False, _next_node()))
         return True
 
-    def leave_function(self, result: object) -> None:
-        """End the function begun last; it is a layer only if an operator ran in it."""
+    def leave_function(self, result: object = None) -> None:
+        """End the function begun last, by an exception maybe; it is a layer only if an operator ran in it."""
         self._leave(result)
 
     def _module_enters(self, module: nn.Module, args: tuple[object, ...]) -> None:
@@ -116,7 +118,7 @@ class LayerLog:
 
     def _module_leaves(self, module: nn.Module, args: tuple[object, ...], output: object) -> None:
         if id(module) in self._paths:
-            if not self._stack[-1].container:
+            if not self._stack[-1].container and sys.exception() is None:
                 self._layer(
                     self._stack[-1]
                 )  # a module that runs nothing, like dropout in inference, shows too
@@ -127,6 +129,9 @@ class LayerLog:
 
     def _leave(self, result: object) -> None:
         call = self._stack.pop()
+        error = sys.exception()
+        if error is not None and (self._failed is None or self._failed[0] is not error):
+            self._failed = error, call
         if call.layer is not None:
             known = self._calls[call.layer]
             known.output_shape = known.output_shape or shape_of(result)

@@ -56,7 +56,7 @@ def traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *, 
         with session.listening():
             loop(session)
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        where = session.log.failed_at() or "the training step"
+        where = session.log.failed_at(error) or "the training step"
         raise ArchError(f"{arch}: {where}: {(str(error) or repr(error)).splitlines()[0]}") from error
     finally:
         module.zero_grad()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
@@ -20,8 +21,8 @@ from vggprof.tracing.recorder import Birth, Recorder
 from vggprof.tracing.tensors import dtype_name, tensors_in
 from vggprof.tracing.workload import Workload, arrive
 
-# Phases in which the network's own code can run; optimizers take the CUDA way by themselves.
-_IN_PYTHON = frozenset({Phase.FORWARD, Phase.LOSS, Phase.BACKWARD})
+# Phases in which the network's own code runs; the backward pass comes to it only to recompute.
+_IN_PYTHON = frozenset({Phase.FORWARD, Phase.LOSS})
 
 _AMP_DTYPE = {Amp.OFF: None, Amp.FP16: torch.float16, Amp.BF16: torch.bfloat16}
 
@@ -36,6 +37,7 @@ class Session:
         self.recorder = Recorder(self.log.current)
         self._in_optimizer = False
         self._forward_ran = False
+        self._recomputing: nn.Module | None = None
         self._way = CudaWay(self.log, self.autocast)
         self._batch: list[Any] = []
         self._kinds: dict[int, Kind] = {}
@@ -47,6 +49,8 @@ class Session:
         hooks = [
             register_optimizer_step_pre_hook(self._optimizer_begins),
             register_optimizer_step_post_hook(self._optimizer_ended),
+            register_module_forward_pre_hook(self._module_begins),
+            register_module_forward_hook(self._module_ended, always_call=True),
         ]
         try:
             with self.log.listening(), self.recorder:
@@ -127,6 +131,17 @@ class Session:
 
     def _note_gradients(self) -> None:
         self._note([parameter.grad for parameter in self.module.parameters()], Kind.GRADIENT)
+
+    def _module_begins(self, module: nn.Module, *_: object) -> None:
+        """Take the CUDA way in recomputations too: the autograd engine runs them without function modes."""
+        if self._recomputing is None and torch._C._current_autograd_node() is not None:
+            self._recomputing = module
+            self._way.__enter__()
+
+    def _module_ended(self, module: nn.Module, *_: object) -> None:
+        if module is self._recomputing:
+            self._recomputing = None
+            self._way.__exit__(None, None, None)
 
     def _optimizer_begins(self, optimizer: TorchOptimizer, *_: object) -> None:
         self._in_optimizer = True
