@@ -1,7 +1,6 @@
 """Functions that take another way on CUDA, seen in the operators of a trace."""
 
 import pytest
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -74,7 +73,8 @@ class Twice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(self.conv(x))
-        return self.fc(x.flatten(1)) + x.sum()
+        out: Tensor = self.fc(x.flatten(1)) + x.sum()
+        return out
 
 
 @pytest.mark.parametrize(("amp", "low"), [(Amp.FP16, "float16"), (Amp.BF16, "bfloat16")])

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from types import ModuleType
 
 import pytest
 import torch
@@ -97,7 +98,7 @@ def _events(run: torch.profiler.profile) -> list:  # type: ignore[type-arg]
 
 
 def test_live_bytes_are_those_of_the_real_loop() -> None:
-    """At every mark of two steps the CPU's allocator holds what the trace says, but for what was there before."""
+    """At every mark of two steps the CPU's allocator holds what the trace says, but for what was there."""
     real = real_marks(small_net(), steps=2)
     traced = live_at_marks(trace(small_net()))
     start = traced[0, "input"] - real[0, "input"]
@@ -107,14 +108,13 @@ def test_live_bytes_are_those_of_the_real_loop() -> None:
 
 @pytest.mark.parametrize(
     ("net", "forward_bytes"),
-    # Others' GPU measurements, batch 256: github.com/RunbangZhang/ImageNet-Analysis-ResNet18-AlexNet (T4). AlexNet's
-    # 796,762,112 there includes 2,359,296 bytes of allocator slack, which is no tensor's.
+    # Others' GPU measurements, batch 256, T4: github.com/RunbangZhang/ImageNet-Analysis-ResNet18-AlexNet.
+    # AlexNet's 796,762,112 there includes 2,359,296 bytes of allocator slack, which is no tensor's.
     [("alexnet", 794_402_816), ("resnet18", 5_524_963_328)],
 )
-def test_forward_holds_what_gpus_measured(net: str, forward_bytes: int) -> None:
-    models = pytest.importorskip("torchvision.models", exc_type=(ImportError, RuntimeError))
+def test_forward_holds_what_gpus_measured(net: str, forward_bytes: int, torchvision: ModuleType) -> None:
     with torch.device("meta"):
-        module = getattr(models, net)()
+        module = getattr(torchvision.models, net)()
     marks = live_at_marks(trace_network(module, (3, 224, 224), Setup(batch=256), arch=net), unit=512)
     assert marks[0, "output"] - marks[0, "input"] == forward_bytes
 

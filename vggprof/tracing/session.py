@@ -136,12 +136,12 @@ class Session:
         """Take the CUDA way in recomputations too: the autograd engine runs them without function modes."""
         if self._recomputing is None and torch._C._current_autograd_node() is not None:
             self._recomputing = module
-            self._way.__enter__()
+            self._way.__enter__()  # type: ignore[no-untyped-call]
 
     def _module_ended(self, module: nn.Module, *_: object) -> None:
         if module is self._recomputing:
             self._recomputing = None
-            self._way.__exit__(None, None, None)
+            self._way.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def _optimizer_begins(self, optimizer: TorchOptimizer, *_: object) -> None:
         self._in_optimizer = True
