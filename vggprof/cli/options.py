@@ -25,7 +25,7 @@ _SETUP_OPTIONS = (
     ),
     click.option(
         "--optimizer",
-        type=click.Choice([optimizer.value for optimizer in Optimizer]),
+        type=click.Choice([optimizer.value for optimizer in Optimizer if optimizer is not Optimizer.CUSTOM]),
         default=_DEFAULT.optimizer.value,
         show_default=True,
         help="Optimizer of the training; momentum is SGD with momentum.",

@@ -1,0 +1,129 @@
+"""Everything that the command line can do, one call each.
+
+Where an architecture is wanted, an ARCH text is taken (``"vgg16"``, ``"./net.yaml"``,
+``"torchvision.models:resnet50"``) or a trace, such as `trace` makes of a module that a program holds.
+Traces of ARCH texts are kept on disk, and torch is imported only where one has to be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from vggprof.analyzers import LayerTable, TensorMemory, layer_table, tensor_memory
+from vggprof.compare import Comparison
+from vggprof.compare import compare as compare_tables
+from vggprof.errors import UsageError, did_you_mean
+from vggprof.spec import Summary, summaries
+from vggprof.spec.arch import content_key, parse_arch
+from vggprof.trace import Amp, Mode, Optimizer, Setup, Trace
+from vggprof.trace.cached import cached_trace
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vggprof.tracing.optimizers import OptimizerChoice
+
+Subject: TypeAlias = str | Trace
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def list_specs() -> tuple[Summary, ...]:
+    """Return what there is to say of each shipped spec, sorted by name."""
+    return summaries()
+
+
+def layers(what: Subject, setup: Setup | None = None) -> LayerTable:
+    """Return what each layer costs. Raises UsageError for an ARCH that names nothing or cannot be run."""
+    return layer_table(_trace_of(what, setup))
+
+
+def memory(what: Subject, setup: Setup | None = None) -> TensorMemory:
+    """Return the live bytes of tensors at each mark and at the peak; raises as `layers` does."""
+    return tensor_memory(_trace_of(what, setup))
+
+
+def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:
+    """Return networks side by side, each against the first.
+
+    Raises as `layers` does, and UsageError for fewer than two.
+    """
+    if len(what) < 2:
+        raise UsageError(f"a comparison needs two architectures or more; got {len(what)}")
+    traces = [_trace_of(one, setup) for one in what]
+    return compare_tables([layer_table(one) for one in traces], [tensor_memory(one) for one in traces])
+
+
+def trace_arch(arch: str, setup: Setup | None = None) -> Trace:
+    """Return the trace of *arch* under *setup* (by default batch 1, training), from disk where it is there.
+
+    Raises ArchError for what names nothing, SpecError for a spec with problems, another UsageError for a file
+    that cannot be read.
+    """
+    named, setup = parse_arch(arch), setup or Setup()
+
+    def make() -> Trace:
+        from vggprof.network.load import load
+        from vggprof.tracing import trace_network
+
+        network = load(named)
+        return trace_network(network.module, network.input_shape, setup, arch=arch)
+
+    return cached_trace(arch, setup, make, content_key=content_key(named))
+
+
+def trace(  # noqa: PLR0913 - every part of a training can be given
+    module: nn.Module,
+    inputs: Tensor | tuple[Any, ...],
+    *,
+    targets: Tensor | tuple[Any, ...] = (),
+    loss: Callable[..., Tensor] | None = None,
+    step: Callable[..., object] | None = None,
+    optimizer: OptimizerChoice | str = Optimizer.MOMENTUM,
+    mode: Mode | str = Mode.TRAIN,
+    amp: Amp | str = Amp.OFF,
+    steps: int | None = None,
+) -> Trace:
+    """Return the trace of training *module* on *inputs*; nothing is computed, and *module* is left as it was.
+
+    *inputs* is the module's argument, or a tuple of all of them; only shapes and dtypes matter. *loss* gets
+    the module's output and *targets* and gives a scalar; without one it is cross entropy with labels that
+    fit. *step* does a whole training step instead, and gets the module, the optimizer and the inputs.
+    *optimizer* is a name, or a function from parameters to a torch optimizer. Raises ArchError where the
+    module cannot run.
+    """
+    from vggprof.tracing import LiveLoop, trace_module
+
+    how = LiveLoop(
+        targets=_tuple(targets),
+        loss=loss,
+        step=step,
+        optimizer=_word(Optimizer, optimizer) if isinstance(optimizer, str) else optimizer,
+        mode=_word(Mode, mode),
+        amp=_word(Amp, amp),
+    )
+    return trace_module(module, _tuple(inputs), how if steps is None else replace(how, steps=steps))
+
+
+def _trace_of(what: Subject, setup: Setup | None) -> Trace:
+    if isinstance(what, str):
+        return trace_arch(what, setup)
+    if setup is not None and setup != what.setup:
+        raise UsageError(
+            f"the trace of {what.arch} was made in another setup; make one in the setup you want"
+        )
+    return what
+
+
+def _tuple(value: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _word(kind: type[Word], text: str) -> Word:
+    """Return the member of *kind* that is written *text*. Raises UsageError with the nearest one."""
+    words = [word.value for word in kind]
+    if text not in words:
+        raise UsageError(f"{text!r} is none of {', '.join(words)}{did_you_mean(text, words)}")
+    return kind(text)
