@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Folders too: a file that goes away changes its folder.
-SOURCES := $(shell find vggprof specs ! -name '*.pyc' ! -name __pycache__)
+SOURCES := $(shell find vggprof specs ! -path '*/.*' ! -path '*__pycache__*')
 PACKAGING := setup.cfg pyproject.toml README.md
 
 .PHONY: demo test check bench golden wheel clean FORCE

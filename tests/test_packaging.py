@@ -13,7 +13,7 @@ import pytest
 import vggprof
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "pandas", "numpy", "pydantic", "yaml", "rich", "tabulate"}
+HEAVY = {"torch", "pandas", "numpy", "pydantic", "yaml"}
 
 
 def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -28,8 +28,9 @@ def packaged_files() -> dict[str, Path]:
     files = {}
     for folder, name in ((ROOT / "vggprof", "vggprof"), (ROOT / "specs", "vggprof/specs")):
         for path in folder.rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                files[f"{name}/{path.relative_to(folder).as_posix()}"] = path
+            inside = path.relative_to(folder)
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in inside.parts):
+                files[f"{name}/{inside.as_posix()}"] = path
     return files
 
 
@@ -44,7 +45,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """Return the wheel, built from a copy: a build leaves things lying in its tree."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("vggprof", "specs"):
-        shutil.copytree(ROOT / name, folder / "tree" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, folder / "tree" / name, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "tree" / name)
     build = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"

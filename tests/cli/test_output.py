@@ -9,7 +9,7 @@ import pytest
 
 from vggprof.cli.output import Output, choose_output
 from vggprof.errors import UsageError
-from vggprof.views.forms import Form
+from vggprof.forms import Form
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import click
 
 from vggprof.cli.run import READER_GONE
 from vggprof.errors import UsageError
-from vggprof.views.forms import Form
+from vggprof.forms import Form
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

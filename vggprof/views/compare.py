@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import assert_never
 
 from vggprof.compare import ArchTotals, Comparison, ScaleCell, ScaleLine
+from vggprof.forms import Form
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Cell, Column, Document, Lines, Notes, Table, Unit, say
-from vggprof.views.forms import Form
 from vggprof.views.json import Json, json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.phrases import CONVENTION, TENSORS_ONLY, say_setup

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import assert_never
 
 from vggprof.analyzers import Biggest, Field, LayerRow, LayerTable, Totals
+from vggprof.forms import Form
 from vggprof.units import format_bytes, format_count
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say_shape
-from vggprof.views.forms import Form
 from vggprof.views.json import Json, json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.phrases import CONVENTION, plural, say_setup

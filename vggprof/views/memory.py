@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from vggprof.analyzers import BLOCK_BYTES, TensorMemory
+from vggprof.forms import Form
 from vggprof.trace import Kind
 from vggprof.units import format_bytes
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Cell, Column, Document, Lines, Notes, Table, Unit
-from vggprof.views.forms import Form
 from vggprof.views.json import Json, json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.phrases import NOT_MODELLED, TENSORS_ONLY, say_setup

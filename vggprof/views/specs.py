@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from vggprof.forms import Form
 from vggprof.spec.shipped import Summary
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Column, Document, Lines, Table, Unit
-from vggprof.views.forms import Form
 from vggprof.views.json import Json, json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.table import text_of

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """One form of text; each has a file of its own beside this one."""
+    """One form of text; each has a file of its own in `views`."""
 
     TABLE = "table"
     MARKDOWN = "markdown"
