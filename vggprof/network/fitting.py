@@ -1,4 +1,4 @@
-"""Why a layer does not fit what comes in: what came, and what it wanted. torch decides whether; this only words it."""
+"""Why a layer does not fit what comes in: what came, and what it wanted."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from vggprof.spec import ops
 
 
 def by(shape: Sequence[int]) -> str:
-    """Return *shape* as specs write it: ``64x56x56``."""
-    return "x".join(map(str, shape))
+    """Return *shape* as specs write it: ``64x56x56``, or ``4096 features``."""
+    return "x".join(map(str, shape)) if len(shape) > 1 else f"{shape[0]} features"
 
 
 def misfit(op: ops.Leaf, shape: Shape) -> str | None:
-    """Return what *op* wants instead of *shape*, where torch would take it for something else or say it less well."""
+    """Return what *op* wants instead of *shape*, where torch would take it for something else."""
     match op:
         case ops.Linear() if len(shape) == 3:
-            return f"{by(shape)} comes in, but linear wants a row of features; put `flatten` before it"
+            return f"gets {by(shape)}, but linear wants a row of features; put `flatten` before it"
         case ops.Conv() | ops.ConvTranspose() if len(shape) == 3:
             return _groups(op, shape[0])
         case (
@@ -28,7 +28,7 @@ def misfit(op: ops.Leaf, shape: Shape) -> str | None:
             | ops.AdaptiveAvgPool()
             | ops.AdaptiveMaxPool()
         ) if len(shape) == 1:
-            return f"a row of {by(shape)} features comes in, but it wants channels x height x width"
+            return f"gets {by(shape)}, but wants channels x height x width"
         case _:
             return None
 
@@ -37,29 +37,30 @@ def _groups(op: ops.Convolution, channels: int) -> str | None:
     if op.groups == "depthwise":
         if op.channels % channels == 0:
             return None
-        return f"{channels} channels come in, and depthwise wants a multiple of them to go out, not {op.channels}"
+        return f"gets {channels} channels, and depthwise wants a multiple of them out, not {op.channels}"
     if channels % op.groups == 0:
         return None
-    return f"{channels} channels come in, but {op.groups} groups want a multiple of {op.groups}"
+    return f"gets {channels} channels, but {op.groups} groups want a multiple of {op.groups}"
 
 
 def too_small(op: ops.Op, shape: Shape) -> str | None:
     """Return why *shape* has too few pixels for *op*, after torch refused it; None where that is not why."""
     match op:
-        case ops.Conv(padding="same"):
-            return None
-        case ops.Conv() | ops.MaxPool():
-            reach = tuple(d * (k - 1) + 1 for k, d in zip(op.kernel, op.dilation, strict=True))
-            wanted = tuple(r - 2 * p for r, p in zip(reach, op.padding, strict=True))  # type: ignore[arg-type]
+        case ops.Conv(padding=(int() as down, int() as right)) | ops.MaxPool(padding=(down, right)):
+            wanted = (
+                op.dilation[0] * (op.kernel[0] - 1) + 1 - 2 * down,
+                op.dilation[1] * (op.kernel[1] - 1) + 1 - 2 * right,
+            )
         case ops.AvgPool():
-            wanted = tuple(k - 2 * p for k, p in zip(op.kernel, op.padding, strict=True))
+            wanted = (op.kernel[0] - 2 * op.padding[0], op.kernel[1] - 2 * op.padding[1])
         case ops.LpPool():
             wanted = op.kernel
         case _:
             return None
     if shape[1] >= wanted[0] and shape[2] >= wanted[1]:
         return None
-    return f"{by(shape)} comes in, but it wants {by(wanted)} pixels at least; enlarge `input` or pool less before it"
+    way_out = "enlarge `input`, or pool less before it"
+    return f"gets {by(shape)}, but wants {by(wanted)} pixels at least; {way_out}"
 
 
 def branches_differ(op: ops.Join, shapes: Sequence[Shape]) -> str | None:

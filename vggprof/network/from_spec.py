@@ -1,4 +1,4 @@
-"""A spec to a torch.fx.GraphModule on the meta device: one call_module node a layer, named as the spec names it."""
+"""A spec to a torch.fx.GraphModule on the meta device: one call_module node a layer, named as there."""
 
 from typing import Never, get_args
 
@@ -10,10 +10,10 @@ from vggprof.network.fitting import branches_differ, by, misfit, too_small
 from vggprof.network.leaves import module_of
 from vggprof.spec import ArchSpec, Layer, ops
 
-# Shapes are found by running each module on meta with two images: one of them alone could not be told from a stretched 1.
+# Shapes are found by running modules on meta; with two images, for one could not be told from a stretched 1.
 _IMAGES = 2
 
-# These give out what comes in, whatever it is, so they need not run; batch norm on meta takes longer than all the rest.
+# What comes in goes out, so these need not run: batch norm on meta takes longer than all the rest.
 _SHAPE_KEEPERS = (ops.BatchNorm, ops.Lrn, ops.Dropout, *get_args(ops.Activation))
 
 _Value = tuple[fx.Node, Tensor]  # what the graph knows of a tensor, and a tensor of its shape
@@ -22,7 +22,7 @@ _Value = tuple[fx.Node, Tensor]  # what the graph knows of a tensor, and a tenso
 def build(spec: ArchSpec) -> fx.GraphModule:
     """Return the network that *spec* says, in training mode, on meta: no weight is allocated.
 
-    Module paths and node targets are the layers' names. Raises SpecError where a layer does not fit what comes into it.
+    Module paths and node targets are the layers' names. Raises SpecError where a layer does not fit.
     """
     builder = _Builder(spec)
     builder.run()
@@ -67,11 +67,17 @@ class _Builder:
         shape = _shape(ways[0][1])
         try:
             module = module_of(layer.op, shape)
-            out = ways[0][1] if isinstance(layer.op, _SHAPE_KEEPERS) else module(*(tensor for _, tensor in ways))
+            out = (
+                ways[0][1]
+                if isinstance(layer.op, _SHAPE_KEEPERS)
+                else module(*(tensor for _, tensor in ways))
+            )
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            self._refuse(layer, too_small(layer.op, shape) or f"{by(shape)} comes in, and torch says: {_line(error)}")
+            self._refuse(
+                layer, too_small(layer.op, shape) or f"gets {by(shape)}, and torch says: {_line(error)}"
+            )
         if 0 in out.shape:
-            self._refuse(layer, too_small(layer.op, shape) or f"{by(shape)} comes in, and nothing goes out")
+            self._refuse(layer, too_small(layer.op, shape) or f"gets {by(shape)}, and gives nothing")
         _put(self.root, layer.name, module)
         return self.graph.call_module(layer.name, tuple(node for node, _ in ways)), out
 

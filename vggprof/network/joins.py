@@ -1,4 +1,4 @@
-"""Modules that join branches; every join of a spec is one of them, so that it has a name and a path as other layers do."""
+"""Modules that join branches, so that a join has a name and a path as other layers do."""
 
 import torch
 from torch import Tensor, nn

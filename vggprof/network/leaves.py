@@ -10,8 +10,8 @@ from vggprof.spec import ops
 Shape = tuple[int, ...]  # of one image: (channels, height, width), or (features,)
 
 
-def module_of(op: ops.Op, shape: Shape) -> nn.Module:
-    """Return the module for *op* where *shape* comes in, on meta; raises what torch raises where it cannot be."""
+def module_of(op: ops.Op, shape: Shape) -> nn.Module:  # noqa: PLR0911 - one return a kind of operator
+    """Return the module for *op* where *shape* comes in, on meta; raises what torch raises."""
     match op:
         case ops.Conv() | ops.ConvTranspose():
             return _convolution(op, shape[0])
@@ -103,7 +103,7 @@ def _pool(op: ops.Pool | ops.AdaptivePool) -> nn.Module:
             assert_never(op)
 
 
-def _activation(op: ops.Activation) -> nn.Module:  # noqa: PLR0911 - one line an activation
+def _activation(op: ops.Activation) -> nn.Module:  # noqa: PLR0911, PLR0912 - one line an activation
     match op:
         case ops.Relu():
             return nn.ReLU(op.inplace)

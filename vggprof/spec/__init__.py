@@ -25,7 +25,10 @@ __all__ = [
 
 
 def read_spec(file: Path | Traversable, overrides: Mapping[str, str] | None = None) -> ArchSpec:
-    """Return the spec in *file* with *overrides* of its parameters and its ``input`` put in; see `reading.read_spec`."""
+    """Return the spec in *file* with *overrides* of its parameters and its ``input`` put in.
+
+    Raises SpecError with every problem at ``file:line:column``, or another UsageError (`reading.read_spec`).
+    """
     from vggprof.spec.reading import read_spec as read  # noqa: PLC0415 - pydantic only when a spec is read
 
     return read(file, overrides or {})

@@ -10,7 +10,7 @@ ParameterValue = int | float
 
 @dataclass(frozen=True, slots=True)
 class ArchSpec:
-    """A network as its spec says it, with blocks, defaults and parameters resolved; equal when the networks are.
+    """A network as its spec says it; blocks, defaults and parameters are resolved.
 
     *source* says where the architecture was published; *file* is where the spec was read.
     """

@@ -1,15 +1,15 @@
 """Blocks: named pieces of network with parameters of their own, as a spec declares them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vggprof.errors import did_you_mean
 from vggprof.spec.archspec import ParameterValue
 from vggprof.spec.expressions import WORD, Names
-from vggprof.spec.head import parameter_name_is_good, parameter_value
+from vggprof.spec.head import declared, parameter_value
 from vggprof.spec.nodes import Entries, Items, Node, Scalar
 from vggprof.spec.place import Place, Problems
 
+MAX_BLOCKS = 200
 USE_KEYS = ("block", "repeat")
 BLOCK_KEYS = ("parameters", "layers")
 
@@ -25,12 +25,14 @@ class Block:
 
 
 def read_blocks(node: Node | None, problems: Problems) -> dict[str, Block]:
-    """Return the blocks under ``blocks:`` by name; those that are not blocks are left out, with a problem each."""
+    """Return the blocks under ``blocks:`` by name; what is no block is left out, with a problem added."""
     if node is None or (isinstance(node, Scalar) and node.is_empty):
         return {}
     if not isinstance(node, Entries):
         problems.add(node.at, "blocks: a mapping from names to blocks is wanted")
         return {}
+    if len(node.entries) > MAX_BLOCKS:
+        problems.stop(node.entries[MAX_BLOCKS][0].at, f"more than {MAX_BLOCKS} blocks")
     found = (_block(name, value, problems) for name, value in node.entries)
     return {block.name: block for block in found if block is not None}
 
@@ -56,24 +58,13 @@ def _block(name: Scalar, node: Node, problems: Problems) -> Block | None:
             layers.at if layers else name.at, f"block {name.text!r} needs layers: a list with a layer or more"
         )
         return None
-    return Block(name.text, _declared(name.text, node.find("parameters"), problems), layers, name.at)
-
-
-def _declared(block: str, node: Node | None, problems: Problems) -> tuple[tuple[Scalar, Node], ...]:
-    if node is None or (isinstance(node, Scalar) and node.is_empty):
-        return ()
-    if not isinstance(node, Entries):
-        problems.add(
-            node.at, f"block {block!r}: parameters: a mapping is wanted, as in {{width: , stride: 1}}"
-        )
-        return ()
-    return tuple(entry for entry in node.entries if parameter_name_is_good(entry[0], problems))
+    return Block(name.text, declared(node.find("parameters"), problems), layers, name.at)
 
 
 def bind(block: Block, use: Entries, outer: Names, problems: Problems, *, shared: Names) -> Names | None:
     """Return the names inside *block* as used at *use*: its own parameters, then the spec's (*shared*).
 
-    Arguments are read with the *outer* names around the use. None, with problems added, where they do not fit.
+    Arguments are read with the *outer* names around the use. None, with problems added, if they do not fit.
     """
     known = tuple(name.text for name, _ in block.parameters)
     _refuse_strangers(block.name, use, known, problems)
@@ -81,7 +72,12 @@ def bind(block: Block, use: Entries, outer: Names, problems: Problems, *, shared
     for name, default in block.parameters:
         given = use.find(name.text)
         names = Names(values, shared) if given is None else outer
-        value = _argument(block.name, name.text, given or default, names, use.at, problems)
+        node = given or default
+        if isinstance(node, Scalar) and node.is_empty:
+            example = f"{{block: {block.name}, {name.text}: ...}}"
+            problems.add(use.at, f"block {block.name!r} needs {name.text!r}; write {example}")
+            continue
+        value = parameter_value(name.text, node, names, problems)
         if value is not None:
             values[name.text] = value
     return Names(values, shared) if len(values) == len(known) else None
@@ -90,16 +86,6 @@ def bind(block: Block, use: Entries, outer: Names, problems: Problems, *, shared
 def _refuse_strangers(block: str, use: Entries, known: tuple[str, ...], problems: Problems) -> None:
     for key, _ in use.entries:
         if key.text not in (*USE_KEYS, *known):
+            nearest = did_you_mean(key.text, (*known, *USE_KEYS))
             has = f"it has {', '.join(known)}" if known else "it has none"
-            problems.add(
-                key.at, f"block {block!r} has no parameter {key.text!r}; {has}{did_you_mean(key.text, known)}"
-            )
-
-
-def _argument(
-    block: str, name: str, node: Node, names: Names, at: Place, problems: Problems
-) -> ParameterValue | None:
-    if isinstance(node, Scalar) and node.is_empty:
-        problems.add(at, f"block {block!r} needs {name!r}; write {{block: {block}, {name}: ...}}")
-        return None
-    return parameter_value(name, node, names, problems)
+            problems.add(key.at, f"block {block!r} has no parameter {key.text!r}; {has}{nearest}")

@@ -1,4 +1,4 @@
-"""Small arithmetic over a spec's parameters: ``4*width``, ``(out - 1) // 2``. Parsed, bounded, never evaluated as code.
+"""Small arithmetic over a spec's parameters: ``4*width``, ``(out - 1) // 2``. Parsed and bounded, never code.
 
 sum    := product (("+" | "-") product)*
 product:= unary (("*" | "//") unary)*
@@ -27,7 +27,10 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The parameters an expression may name: *own* ones, then those *outer* to a block. Notes in *used* what it is asked."""
+    """The parameters an expression may name: *own* ones, then those *outer* to a block.
+
+    *used* notes which of the own ones were asked for.
+    """
 
     own: Mapping[str, int | float]
     outer: "Names | None" = None
@@ -108,9 +111,7 @@ class _Parser:
             case ("sign", "("):
                 self._advance()
                 value = self.sum(depth + 1)
-                if self._next[1] != ")":
-                    raise self._surprise()
-                self._advance()
+                self._close()
                 return value
             case ("number", digits):
                 self._advance()
@@ -120,6 +121,11 @@ class _Parser:
                 return self._whole(name)
             case _:
                 raise self._surprise()
+
+    def _close(self) -> None:
+        if self._next != ("sign", ")"):
+            raise self._surprise()
+        self._advance()
 
     def _whole(self, name: str) -> int:
         value = self._names.value(name)

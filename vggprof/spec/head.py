@@ -1,4 +1,4 @@
-"""The head of a spec: what it is called, where it comes from, its input and its parameters, overridden or not."""
+"""The head of a spec: its name, where it comes from, its input and its parameters, overridden or not."""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +16,15 @@ HEAD_KEYS = ("name", "title", "aliases", "source", "input", "parameters")
 BODY_KEYS = ("defaults", "blocks", "layers")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 MAX_TEXT = 1_000
+MAX_PARAMETERS = 100
+
+Parameters = tuple[tuple[Scalar, Node], ...]
 
 _INPUT = re.compile(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})")
-_INPUT_WANTED = f"channels x height x width is wanted, as in 3x224x224, with at most {MAX_CHANNELS} channels and {MAX_PIXELS} pixels a side"
+_INPUT_WANTED = (
+    "channels x height x width is wanted, as in 3x224x224, "
+    f"with at most {MAX_CHANNELS} channels and {MAX_PIXELS} pixels a side"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,9 @@ def read_head(root: Entries, overrides: Mapping[str, str], problems: Problems, *
 
     Raises UsageError for an override that cannot be; adds what is wrong with the spec to *problems*.
     """
-    declared = _declared(root.find("parameters"), problems)
-    given = _overridden(overrides, tuple(name.text for name, _ in declared), stem=stem)
-    names = _parameters(declared, given, problems)
+    parameters = declared(root.find("parameters"), problems)
+    given = _overridden(overrides, tuple(name.text for name, _ in parameters), stem=stem)
+    names = _parameters(parameters, given, problems)
     return Head(
         name=_name(root.find("name"), problems) or stem,
         title=_text(root.find("title"), problems, "title"),
@@ -119,17 +125,19 @@ def _sizes(node: Node) -> str:
             return "a mapping"
 
 
-def _declared(node: Node | None, problems: Problems) -> tuple[tuple[Scalar, Node], ...]:
-    """Return the parameters as written, those with a name that cannot be left out."""
+def declared(node: Node | None, problems: Problems) -> Parameters:
+    """Return the parameters as written, of the spec or of a block; without those that have no good name."""
     if node is None or (isinstance(node, Scalar) and node.is_empty):
         return ()
     if not isinstance(node, Entries):
         problems.add(node.at, "parameters: a mapping is wanted, as in {classes: 1000, width: 64}")
         return ()
-    return tuple(entry for entry in node.entries if parameter_name_is_good(entry[0], problems))
+    if len(node.entries) > MAX_PARAMETERS:
+        problems.stop(node.entries[MAX_PARAMETERS][0].at, f"more than {MAX_PARAMETERS} parameters")
+    return tuple(entry for entry in node.entries if _name_is_good(entry[0], problems))
 
 
-def parameter_name_is_good(name: Scalar, problems: Problems) -> bool:
+def _name_is_good(name: Scalar, problems: Problems) -> bool:
     """Whether *name* can be a parameter's; adds to *problems* why not."""
     if name.text == "input":
         problems.add(name.at, "'input' is no name for a parameter: it is the input's size")
@@ -142,13 +150,11 @@ def parameter_name_is_good(name: Scalar, problems: Problems) -> bool:
     return False
 
 
-def _parameters(
-    declared: tuple[tuple[Scalar, Node], ...], given: Mapping[str, ParameterValue], problems: Problems
-) -> Names:
+def _parameters(written: Parameters, given: Mapping[str, ParameterValue], problems: Problems) -> Names:
     """Return every parameter's value; each may use those before it."""
     values: dict[str, ParameterValue] = {}
     names = Names(values)
-    for name, node in declared:
+    for name, node in written:
         value = parameter_value(name.text, node, names, problems)
         values[name.text] = given.get(
             name.text, 1 if value is None else value
@@ -157,20 +163,18 @@ def _parameters(
 
 
 def parameter_value(name: str, node: Node, names: Names, problems: Problems) -> ParameterValue | None:
-    """Return the number at *node*, written out or as an expression over *names*; None where a problem was added."""
+    """Return the number at *node*, written out or as an expression; None where a problem was added."""
     value = node.plain() if isinstance(node, Scalar) else None
     if isinstance(value, str):
         try:
             return evaluate(value, names)
         except ExpressionError as error:
-            return _refused(problems, node.at, f"{name}: {error}")
+            problems.add(node.at, f"{name}: {error}")
+            return None
     if isinstance(value, bool) or value is None or abs(value) > MAX_CHANNELS:
-        return _refused(problems, node.at, f"{name}: a number up to {MAX_CHANNELS} is wanted")
+        problems.add(node.at, f"{name}: a number up to {MAX_CHANNELS} is wanted")
+        return None
     return value
-
-
-def _refused(problems: Problems, at: Place, message: str) -> None:
-    problems.add(at, message)
 
 
 def _overridden(

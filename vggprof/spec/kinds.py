@@ -1,14 +1,14 @@
 """What an option of a layer may be: the kinds of values, with their bounds.
 
-A field of an operator (`ops.py`) carries its kind in its type: ``Annotated[int, Whole(1, 64)]``. Kinds are plain values, so that
-operators can be read without pydantic; `options.py` turns them into validators, `schema.py` into JSON Schema.
+A field of an operator (`ops.py`) carries its kind in its type: ``Annotated[int, Whole(1, 64)]``. Kinds are
+plain values, so that operators need no pydantic; `options.py` makes validators and JSON Schema of them.
 """
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-# Bounds against slips of the pen, far above any published network. They also keep every size an int64: the largest
-# activation has MAX_PIXELS ** 2 * MAX_CHANNELS * 4 = 1.1e16 bytes an image.
+# Bounds against slips of the pen, far above any published network. They also keep every size an int64: the
+# largest activation has MAX_PIXELS ** 2 * MAX_CHANNELS * 4 = 1.1e16 bytes an image.
 MAX_CHANNELS = 10_000_000
 MAX_PIXELS = 16_384
 MAX_KERNEL = 4_096

@@ -1,4 +1,4 @@
-"""One operator from what is written of it: options over defaults over torch's own defaults, every number resolved."""
+"""One operator from what is written of it: options over defaults over torch's own, every number resolved."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from vggprof.errors import did_you_mean
 from vggprof.spec import ops
 from vggprof.spec.expressions import Names
+from vggprof.spec.forms import Option
 from vggprof.spec.nodes import Entries, Node, Scalar
 from vggprof.spec.options import OptionError, check
 from vggprof.spec.place import Place, Problems
 from vggprof.spec.rules import contradiction
-from vggprof.spec.words import POOLS, WORDS, option_kinds, required_options
-
-Option = tuple[Scalar, Node]
+from vggprof.spec.words import POOLS, WORDS, field_names, option_kinds, required_options
 
 # Stands for a value that a problem was added for, so that no second problem follows from the first.
 WRONG = object()
@@ -52,29 +51,26 @@ def _default(word: Scalar, node: Node, names: Names, problems: Problems) -> Defa
         problems.add(node.at, f"defaults of {word.text}: a mapping of options is wanted")
         return Default()
     then = node.find("then")
-    options = read_options(word.text, without_then(node.entries), names, problems, who="defaults")
+    written = tuple(entry for entry in node.entries if entry[0].text != "then")
+    options = read_options(word.text, written, names, problems, who=f"defaults of {word.text}")
     return Default(options, Follow(then, names) if then is not None else None)
-
-
-def without_then(entries: Iterable[Option]) -> tuple[Option, ...]:
-    """Return *entries* less the one that says what follows."""
-    return tuple(entry for entry in entries if entry[0].text != "then")
 
 
 def read_options(
     word: str, written: Iterable[Option], names: Names, problems: Problems, *, who: str
 ) -> dict[str, object]:
-    """Return the values of the options *written* for *word*, WRONG where one is; *who* names the layer in problems."""
+    """Return the values of the options *written* for *word*, WRONG where one is; problems name *who*."""
     kinds = option_kinds(word)
     values: dict[str, object] = {}
     for key, node in written:
         if key.text not in kinds:
-            problems.add(key.at, f"{who}: {_no_such_option(word, key.text, tuple(kinds))}")
+            problems.add(key.at, _lead(who, word) + _no_such_option(word, key.text, tuple(kinds)))
+            values[key.text] = WRONG
             continue
         try:
             values[key.text] = check(kinds[key.text], node, names)
         except OptionError as error:
-            problems.add(node.at, f"{who}: {key.text} {error}")
+            problems.add(node.at, f"{who}: {key.text}{error}")
             values[key.text] = WRONG
     return values
 
@@ -90,13 +86,15 @@ def make(
     word: str, options: Mapping[str, object], at: Place, problems: Problems, *, who: str
 ) -> ops.Op | None:
     """Return the operator that *word* makes of *options*; None, with a problem added, where it cannot be."""
-    kinds = option_kinds(word)
     complete = dict(options) | dict(WORDS[word].fixed)
     if WORDS[word].op in POOLS and "kernel" in complete:
         complete.setdefault("stride", complete["kernel"])
+    if not complete.keys() <= field_names(word):
+        return None  # a stranger among the options may be the one that is missing
     missing = [option for option in required_options(word) if option not in complete]
     if missing:
-        problems.add(at, f"{who}: {word} needs {' and '.join(missing)}; write {_example(word, missing)}")
+        needs = f"{word} needs {' and '.join(missing)}; write {_example(word, missing)}"
+        problems.add(at, _lead(who, word) + needs)
     if missing or WRONG in complete.values():
         return None
     op = WORDS[word].op(**complete)  # type: ignore[arg-type]  # checked, each by its kind
@@ -104,6 +102,10 @@ def make(
     if wrong:
         problems.add(at, f"{who}: {wrong}")
     return None if wrong else op
+
+
+def _lead(who: str, word: str) -> str:
+    return "" if who == word else f"{who}: "
 
 
 def _example(word: str, missing: Iterable[str]) -> str:

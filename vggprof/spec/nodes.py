@@ -1,6 +1,7 @@
 """YAML as located nodes: what is written and where, with nothing that could blow up.
 
-Read from parser events, not through a YAML constructor: no anchor is followed, no tag is obeyed, depth and size are bounded.
+Read from parser events, not through a YAML constructor: no anchor is followed, no tag is obeyed, and depth
+and size are bounded.
 """
 
 import re
@@ -76,8 +77,12 @@ Node = Scalar | Items | Entries
 
 
 class _Mark(Protocol):
-    line: int
-    column: int
+    """What marks of PyYAML and of libyaml have in common."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
 
 
 # libyaml reads ten times as fast where PyYAML was built with it; both make the same events.
@@ -92,19 +97,19 @@ def compose(text: str, problems: Problems) -> Node | None:
     try:
         return _Composer(yaml.parse(text, Loader=_LOADER), problems).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problems.stop(_place(mark) if mark else Place(1, 1), _yaml_message(error))
+        problems.stop(_place(error.problem_mark or error.context_mark), _yaml_message(error))
     except yaml.YAMLError as error:
         problems.stop(Place(1, 1), f"this is not YAML: {str(error).splitlines()[0]}")
 
 
 def _yaml_message(error: yaml.MarkedYAMLError) -> str:
     what = ", ".join(part for part in (error.context, error.problem) if part)
-    return f"this is not YAML: {what}; are the brackets closed and the lines indented alike?"
+    begun = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
+    return f"this is not YAML: {what}{begun}; are the brackets closed and the lines indented alike?"
 
 
-def _place(mark: _Mark) -> Place:
-    return Place(mark.line + 1, mark.column + 1)
+def _place(mark: _Mark | None) -> Place:
+    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
 
 
 class _Composer:
@@ -113,6 +118,7 @@ class _Composer:
     def __init__(self, events: Iterator[yaml.Event], problems: Problems) -> None:
         self._events, self._problems = events, problems
         self._nodes = 0
+        self._forbidden = False
 
     def document(self) -> Node | None:
         """Return the only document."""
@@ -122,6 +128,8 @@ class _Composer:
                 root = self._node(event, depth=0)
             elif isinstance(event, yaml.NodeEvent):
                 self._problems.stop(_place(event.start_mark), "a second document; a spec is one")
+        if self._forbidden:  # what it was meant to bring is not there, and would be missed
+            raise self._problems.error()
         return None if isinstance(root, Scalar) and root.is_empty else root
 
     def _node(self, event: yaml.Event, *, depth: int) -> Node:
@@ -142,11 +150,16 @@ class _Composer:
         if self._nodes > MAX_NODES:
             self._problems.stop(at, f"more than {MAX_NODES} values; a spec is smaller")
         if getattr(event, "anchor", None):
-            self._problems.add(
+            self._forbid(
                 at, "anchors (&) and aliases (*) are not used in specs; write a block and use it by name"
             )
-        if getattr(event, "tag", None):
-            self._problems.add(at, f"tags are not used in specs; remove {event.tag}")
+        tag = getattr(event, "tag", None)
+        if tag:
+            self._forbid(at, f"tags are not used in specs; remove {tag}")
+
+    def _forbid(self, at: Place, message: str) -> None:
+        self._forbidden = True
+        self._problems.add(at, message)
 
     def _sequence(self, depth: int) -> Iterator[Node]:
         for event in self._events:
@@ -169,7 +182,7 @@ class _Composer:
         if not isinstance(key, Scalar):
             self._problems.add(key.at, "a key must be a word")
         elif key.text == "<<":
-            self._problems.add(key.at, "merge keys (<<) are not used in specs; use defaults: or a block")
+            self._forbid(key.at, "merge keys (<<) are not used in specs; use defaults: or a block")
         elif key.text in seen:
             self._problems.add(key.at, f"{key.text!r} stands here twice; first in line {seen[key.text].line}")
         else:

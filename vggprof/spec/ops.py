@@ -1,7 +1,7 @@
 """The operators a spec can name: a closed set of plain values, every number resolved.
 
-Input sizes are not here: channels and features that come in follow from the layer before, and torch knows them.
-Defaults are those of torch.nn, except a pool's stride, which torch also takes from its kernel.
+Input sizes are not here: channels or features that come in follow from the layer before, and torch knows.
+Defaults are those of torch.nn; a pool's stride, which torch takes from the kernel, is always said.
 """
 
 from dataclasses import dataclass, field
@@ -264,7 +264,7 @@ Op = Leaf | Join
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One named operator; *name* is its path in the network (``layer1.0.conv1``), *at* where its spec says it."""
+    """One named operator: *name* is its path in the network (``layer1.0.conv1``), *at* where it stands."""
 
     name: str
     op: Op

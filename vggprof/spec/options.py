@@ -3,7 +3,15 @@
 from functools import cache
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from vggprof.errors import did_you_mean
@@ -11,9 +19,12 @@ from vggprof.spec.expressions import ExpressionError, Names, evaluate
 from vggprof.spec.kinds import Flag, Kind, Number, Pair, Whole
 from vggprof.spec.nodes import Entries, Items, Node, Scalar
 
+# What an expression is made of (`expressions.py`), for editors.
+EXPRESSION_PATTERN = r"^[A-Za-z0-9_+*/() -]+$"
+
 
 class OptionError(ValueError):
-    """An option that cannot be what is written; the message continues a sentence that starts with the option's name."""
+    """An option that cannot be what is written; the message goes on right after the option's name."""
 
 
 def check(kind: Kind, node: Node, names: Names) -> object:
@@ -27,22 +38,25 @@ def check(kind: Kind, node: Node, names: Names) -> object:
         raise OptionError(_sentence(kind, node, error)) from error
 
 
+def json_schema(kind: Kind) -> dict[str, Any]:
+    """Return the JSON Schema of an option of *kind* as a spec may write it."""
+    return _adapter(kind).json_schema()
+
+
 @cache
 def _adapter(kind: Kind) -> TypeAdapter[Any]:
-    return TypeAdapter(validated_type(kind))
+    return TypeAdapter(_validated_type(kind))
 
 
-def validated_type(kind: Kind) -> Any:  # noqa: ANN401 - an annotation made at run time is no type to mypy
-    """Return the annotation that pydantic validates a resolved option of *kind* with."""
+def _validated_type(kind: Kind) -> Any:  # noqa: ANN401 - an annotation made at run time is no type to mypy
+    """Return the annotation that pydantic validates options of *kind* with."""
     match kind:
         case Whole():
             return _or_words(_whole_number(kind), kind.words)
         case Pair():
-            both = tuple[_whole_number(kind), _whole_number(kind)]  # type: ignore[misc]
-            return _or_words(Annotated[both, BeforeValidator(_twice)], kind.words)
+            return _or_words(_two_whole_numbers(kind), kind.words)
         case Number():
-            bounds = Field(ge=kind.low, le=kind.high, allow_inf_nan=False)
-            return Annotated[float, bounds, BeforeValidator(_resolved), BeforeValidator(_no_flag)]
+            return _fraction(kind)
         case Flag():
             return Annotated[bool, Strict()]
         case _:
@@ -50,7 +64,26 @@ def validated_type(kind: Kind) -> Any:  # noqa: ANN401 - an annotation made at r
 
 
 def _whole_number(kind: Whole | Pair) -> Any:  # noqa: ANN401 - as above
-    return Annotated[int, Strict(), Field(ge=kind.low, le=kind.high), BeforeValidator(_resolved)]
+    bounds, written = Field(ge=kind.low, le=kind.high), WithJsonSchema(_written_number(kind, "integer"))
+    return Annotated[int, Strict(), bounds, BeforeValidator(_resolved), written]
+
+
+def _two_whole_numbers(kind: Pair) -> Any:  # noqa: ANN401 - as above
+    number = _written_number(kind, "integer")
+    both = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    pair: Any = tuple[_whole_number(kind), _whole_number(kind)]  # type: ignore[misc]
+    return Annotated[pair, BeforeValidator(_twice), WithJsonSchema({"anyOf": [*number["anyOf"], both]})]
+
+
+def _fraction(kind: Number) -> Any:  # noqa: ANN401 - as above
+    bounds, written = Field(ge=kind.low, le=kind.high), WithJsonSchema(_written_number(kind, "number"))
+    return Annotated[float, bounds, BeforeValidator(_resolved), BeforeValidator(_no_flag), written]
+
+
+def _written_number(kind: Whole | Pair | Number, json_type: str) -> dict[str, Any]:
+    """Return the JSON Schema of a number as a spec may write it: plainly, or as an expression."""
+    number = {"type": json_type, "minimum": kind.low, "maximum": kind.high}
+    return {"anyOf": [number, {"type": "string", "pattern": EXPRESSION_PATTERN}]}
 
 
 def _or_words(number: Any, words: tuple[str, ...]) -> Any:  # noqa: ANN401 - as above
@@ -93,11 +126,11 @@ def _sentence(kind: Kind, node: Node, error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     for problem in problems:
         if problem["type"] == "expression":
-            return f"{problem['msg']}{_near_word(kind, node)}"
+            return f": {problem['msg']}{_near_word(kind, node)}"
     for problem in problems:
         if problem["type"] in {"greater_than_equal", "less_than_equal"}:
-            return f"is {problem['input']}; {wants(kind)} is wanted"
-    return f"is {_written(node)}; {wants(kind)} is wanted"
+            return f" is {problem['input']}; {wants(kind)} is wanted"
+    return f" is {_written(node)}; {wants(kind)} is wanted"
 
 
 def _near_word(kind: Kind, node: Node) -> str:

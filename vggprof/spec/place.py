@@ -18,9 +18,9 @@ class Place:
 
 
 class Problems:
-    """Collects what is wrong with one file; a mistake in a block is told once, however often the block is used.
+    """Collects what is wrong with one file; a mistake in a block is told once, however often it is used.
 
-    Gives up, with SpecError, at MAX_PROBLEMS: more would scroll the first ones away, and take their time to word.
+    Gives up, with SpecError, at MAX_PROBLEMS: more would scroll the first ones away, and take time to word.
     """
 
     def __init__(self, file: str) -> None:

@@ -23,8 +23,8 @@ _KEYS = (*HEAD_KEYS, *BODY_KEYS)
 def read_spec(file: Path | Traversable, overrides: Mapping[str, str]) -> ArchSpec:
     """Return the spec in *file* with *overrides* of its parameters and its ``input`` put in.
 
-    Raises SpecError with every problem at ``file:line:column``; UsageError where the file cannot be read, is empty, too large or
-    no text, or where an override names no parameter, is no number, or changes nothing.
+    Raises SpecError with every problem at ``file:line:column``; UsageError where the file cannot be read, is
+    empty, too large or no text, or where an override names no parameter, is no number, or changes nothing.
     """
     return parse_spec(read_text(file), str(file), overrides)
 
@@ -71,8 +71,8 @@ def _layers(root: Entries, names: Names, problems: Problems) -> tuple[Layer, ...
 
 def _refuse_idle(overrides: Mapping[str, str], head: Head, used: set[str]) -> None:
     """Refuse an override that no layer listens to: its answer would be that of the spec as it is."""
-    idle = [name for name in overrides if name != "input" and name not in used]
-    if idle:
-        raise UsageError(
-            f"{head.name}: no layer uses the parameter {idle[0]!r}, so {idle[0]}={overrides[idle[0]]} changes nothing"
-        )
+    for name, value in overrides.items():
+        if name != "input" and name not in used:
+            raise UsageError(
+                f"{head.name}: no layer uses the parameter {name!r}, so {name}={value} changes nothing"
+            )

@@ -1,4 +1,4 @@
-"""What the options of one operator may not say together; known without the input, so told with all other problems."""
+"""What the options of one operator may not say together; known without the input, so told with the rest."""
 
 from vggprof.spec import ops
 
@@ -21,13 +21,13 @@ def contradiction(op: ops.Op) -> str | None:
 def _same_with_stride(op: ops.Conv) -> str | None:
     if op.padding != "same" or op.stride == (1, 1):
         return None
-    return f"padding: same keeps the size and wants stride 1, not {_by(op.stride)}; write the padding as a number"
+    return f"padding: same wants stride 1, not {_by(op.stride)}; write the padding as a number"
 
 
 def _groups(op: ops.Convolution) -> str | None:
     if op.groups == "depthwise" or op.channels % op.groups == 0:
         return None
-    return f"{op.channels} channels cannot be split into {op.groups} groups; channels must be a multiple of groups"
+    return f"{op.channels} channels cannot be split into {op.groups} groups; a multiple of groups is wanted"
 
 
 def _output_padding(op: ops.ConvTranspose) -> str | None:
@@ -38,7 +38,7 @@ def _output_padding(op: ops.ConvTranspose) -> str | None:
 
 
 def _pool_padding(op: ops.MaxPool | ops.AvgPool) -> str | None:
-    # pool2d_shape_check in aten/src/ATen/native/Pool.h: "pad should be at most half of effective kernel size".
+    # pool2d_shape_check, aten/src/ATen/native/Pool.h: "pad should be at most half of effective kernel size".
     reach = op.kernel
     if isinstance(op, ops.MaxPool):
         reach = (_reach(op.kernel[0], op.dilation[0]), _reach(op.kernel[1], op.dilation[1]))
@@ -55,8 +55,8 @@ def _clobbered_branch(op: ops.Join) -> str | None:
     for branch in op.branches:
         if branch.layers and getattr(branch.layers[0].op, "inplace", False):
             return (
-                f"{branch.layers[0].name} works in place and opens the branch {branch.name!r}: it would change what "
-                "the other branches read; set its inplace: false"
+                f"{branch.layers[0].name} works in place and opens the branch {branch.name!r}: it would "
+                "change what the other branches read; set its inplace: false"
             )
     return None
 

@@ -54,7 +54,7 @@ class Scope:
         return self._free(str(self._count), at)
 
     def follower(self, short: str, base: str | None, at: Place) -> str:
-        """Return a name for what follows the layer *base*: ``relu1_1`` after ``conv1_1``, ``c1_tanh`` after ``c1``."""
+        """Return a name for what follows *base*: ``relu1_1`` after ``conv1_1``, ``c1_tanh`` after ``c1``."""
         if base is None:
             return self._free(short, at)
         numbered = _FOLLOWED.fullmatch(base)

@@ -15,8 +15,8 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 def read_text(file: Path | Traversable) -> str:
     """Return the text of *file*, which may be 1 MiB long at most.
 
-    Raises UsageError where there is no such file, or no right to read it, and FileFormatError where it is empty, too large or
-    not text.
+    Raises UsageError where there is no such file, or no right to read it, and FileFormatError where it is
+    empty, too large or not text.
     """
     content = _read_bytes(file)
     if len(content) > MAX_FILE_BYTES:

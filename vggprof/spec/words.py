@@ -13,8 +13,8 @@ from vggprof.spec.kinds import Flag, Kind, Number, Pair, Whole
 class Word:
     """What a word of the grammar makes.
 
-    *main* is the option that the word's own argument sets (``conv: 64`` sets ``channels``); *fixed* options are part of the
-    word's meaning. A layer made by ``then:`` has *short* in its name; only *followers* can be made so.
+    *main* is the option that the word's own argument sets (``conv: 64`` sets ``channels``); *fixed* options
+    are part of the word's meaning. Where *follows*, ``then:`` can make it, and *short* begins its name.
     """
 
     op: type[ops.Op]
@@ -71,6 +71,12 @@ def option_kinds(word: str) -> Mapping[str, Kind]:
         for name, hint in hints.items()
         if get_origin(hint) is Annotated and name not in fixed
     }
+
+
+@cache
+def field_names(word: str) -> frozenset[str]:
+    """Return all that the operator of *word* is made of."""
+    return frozenset(field.name for field in fields(WORDS[word].op))
 
 
 @cache
