@@ -24,6 +24,7 @@ from vggprof.trace import (
     Trace,
     is_channels_last,
 )
+from vggprof.trace.batches import BatchLine
 from vggprof.tracing import trace_network
 
 
@@ -233,3 +234,20 @@ def test_events_are_consistent(amp: Amp) -> None:
     assert set(freed) < set(born)
     marks = live_at_marks(traced)
     assert marks[1, "optimizer"] == marks[2, "optimizer"] > 0
+
+
+@pytest.mark.parametrize("amp", Amp)
+@pytest.mark.parametrize("layout", Layout)
+def test_two_batches_give_every_batch(amp: Amp, layout: Layout) -> None:
+    def at(batch: int) -> Trace:
+        module = nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 9),
+        )
+        return trace(module, batch=batch, amp=amp, layout=layout)
+
+    assert BatchLine(at(2), at(4)).at(33) == at(33)
