@@ -1,0 +1,1 @@
+"""What no operator shows: workspaces of cuDNN and cuBLAS, scratch memory, and copies."""

@@ -1,0 +1,125 @@
+"""Answers for many convolutions on one device: from the store where they are known, else from cuDNN."""
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from vggprof.memory.workspaces import store
+from vggprof.memory.workspaces.actions import Workspace
+from vggprof.memory.workspaces.device import DeviceProperties
+from vggprof.memory.workspaces.launch import find_frontend, frontend_version
+from vggprof.memory.workspaces.libraries import CudnnLibrary
+from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan, Workspaces, bound, in_torch_order
+from vggprof.memory.workspaces.process import Failure, Worker
+from vggprof.memory.workspaces.query import CudnnQuery
+from vggprof.memory.workspaces.targets import Choice
+
+# Libraries asked for a range where the target's own is not at hand: the one that answers and its neighbours.
+_MAX_ASKED = 3
+
+
+class Advisor:
+    """Asks the library of *choice*; close it, or use it in a with statement.
+
+    Worker processes start with the first question that the store cannot answer and stay for the next ones.
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self._workers: dict[str, Worker] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def answers(self, asked: Iterable[Workspace], device: DeviceProperties) -> dict[Workspace, Workspaces]:
+        """Return an answer for each of *asked*; the same query under several settings is put once."""
+        wanted = tuple(dict.fromkeys(asked))
+        nobody = self._nobody(device)
+        if nobody is not None:
+            return {ask: NoAnswer(nobody, 0, bound(ask.query)) for ask in wanted}
+        queries = tuple(dict.fromkeys(ask.query for ask in wanted))
+        tables = [(library, self._plans(library, queries, device)) for library in self._asked()]
+        return {ask: _judged(ask, tables, device, exact=self.choice.exact) for ask in wanted}
+
+    def _nobody(self, device: DeviceProperties) -> str | None:
+        """Why nobody can be asked about *device*; None where somebody can."""
+        if not device.askable:
+            return f"cuDNN answers for compute capability 7.5 and newer; {device.name} has {device.sm}"
+        if self.choice.library is None:
+            return self.choice.note or "no cuDNN"
+        if find_frontend() is None:
+            return "nvidia-cudnn-frontend is not installed here (it exists for Linux and Windows)"
+        return None
+
+    def _asked(self) -> tuple[CudnnLibrary, ...]:
+        """Return the library that answers, then others for a range."""
+        assert self.choice.library is not None
+        return (self.choice.library, *self.choice.others)[:_MAX_ASKED]
+
+    def _plans(
+        self, library: CudnnLibrary, queries: Sequence[CudnnQuery], device: DeviceProperties
+    ) -> dict[CudnnQuery, tuple[Plan, ...] | Failure]:
+        """Return what *library* proposes for each of *queries*."""
+        described = device.cudnn_json()
+        context = f"{library.version} {frontend_version()} {described}"
+        keys = {query: query.key() for query in queries}
+        known = store.find(context, list(keys.values()))
+        missing = [query for query in queries if keys[query] not in known]
+        fresh = {query: self._worker(library).ask(described, query) for query in missing}
+        store.keep(context, {keys[q]: plans for q, plans in fresh.items() if not isinstance(plans, Failure)})
+        return {query: fresh[query] if query in fresh else known[keys[query]] for query in queries}
+
+    def _worker(self, library: CudnnLibrary) -> Worker:
+        return self._workers.setdefault(library.version, Worker(library))
+
+
+def _judged(
+    ask: Workspace,
+    tables: Sequence[tuple[CudnnLibrary, dict[CudnnQuery, tuple[Plan, ...] | Failure]]],
+    device: DeviceProperties,
+    *,
+    exact: bool,
+) -> Workspaces:
+    """Return the first library's answer, with a range over all of them where it is not the target's."""
+    library, table = tables[0]
+    order = _ordered(ask, library, table, device)
+    if isinstance(order, Failure):
+        return NoAnswer(order.reason, 0, bound(ask.query))
+    others = [_ordered(ask, other, plans, device) for other, plans in tables[1:]]
+    chosen = [plans[0].workspace_bytes for plans in (order, *others) if not isinstance(plans, Failure)]
+    source = f"cuDNN {library.version} heuristics for {device.name} ({device.sm})"
+    if exact or len(chosen) == 1:
+        return Answer(order, source, chosen[0], chosen[0])
+    return Answer(order, source, min(chosen), max(chosen))
+
+
+def _ordered(
+    ask: Workspace,
+    library: CudnnLibrary,
+    table: dict[CudnnQuery, tuple[Plan, ...] | Failure],
+    device: DeviceProperties,
+) -> tuple[Plan, ...] | Failure:
+    """Return the plans in torch's order; a Failure where none is left."""
+    plans = table[ask.query]
+    if isinstance(plans, Failure):
+        return plans
+    major, minor, patch = library.numbers[:3]
+    order = in_torch_order(
+        plans,
+        ask.query,
+        ask.settings,
+        capability=device.capability,
+        cudnn_version=major * 10_000 + minor * 100 + patch,
+    )
+    return order or Failure(f"cuDNN {library.version} has no plan that torch would run")
