@@ -38,19 +38,28 @@ def receptive_fields(trace: Trace) -> tuple[tuple[Field, ...] | None, ...]:
     """
     inputs = input_shapes(trace)
     extents = next((shape[2:] for shape in inputs.values()), ())
-    follower = _Follower(trace, {storage: (PIXELS,) * len(shape[2:]) for storage, shape in inputs.items()})
-    found: dict[int, Reaches] = {}
+    return tuple(
+        _fields(reaches, layer.output_shape or (), extents)
+        for layer, reaches in zip(trace.layers, _layer_reaches(trace, inputs), strict=True)
+    )
+
+
+def _layer_reaches(trace: Trace, inputs: dict[int, Shape]) -> list[Reaches]:
+    """Return what each layer's output reaches; a layer that ran nothing gives what it took."""
+    starts: dict[int, Reaches] = {i: (PIXELS,) * len(shape[2:]) for i, shape in inputs.items()}
+    follower = _Follower(trace, starts)
+    ran: dict[int, Reaches] = {}
     for op in forward_operators(trace):
         follower.follow(op)
         if op.layer is not None and (given := given_by(op, trace.layers[op.layer].output_shape)) is not None:
-            found[op.layer] = follower.reaches(given.storage, given.shape) or ()
-    for index in range(len(trace.layers)):
-        if index not in found and (before := preceding_layer(trace, index)) is not None:
-            found[index] = found.get(before, ())
-    return tuple(
-        _fields(found.get(index, ()), layer.output_shape or (), extents)
-        for index, layer in enumerate(trace.layers)
-    )
+            ran[op.layer] = follower.reaches(given.storage, given.shape) or ()
+    by_shape = {shape: starts[storage] for storage, shape in inputs.items()}
+    found: list[Reaches] = []
+    for index, layer in enumerate(trace.layers):
+        before = preceding_layer(trace, index) if index not in ran else None
+        taken = found[before] if before is not None else by_shape.get(next(iter(layer.input_shapes), ()), ())
+        found.append(ran.get(index, taken))
+    return found
 
 
 def _fields(reaches: Reaches, shape: Shape, extents: Shape) -> tuple[Field, ...] | None:

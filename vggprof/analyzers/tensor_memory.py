@@ -7,11 +7,12 @@ cuBLAS, the allocator's unsplit rests and caching, and the CUDA context are not 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
 
+from vggprof.analyzers.forward import first_readers
 from vggprof.trace import Born, Freed, Kind, Mark, Phase, Ran, Setup, Trace
 
 # torch rounds every request up to this: kMinBlockSize in c10/core/AllocatorConfig.h.
@@ -151,31 +152,33 @@ def _shares(trace: Trace, number: int, sizes: list[int]) -> tuple[Share, ...]:
             alive.add(event.storage)
         elif isinstance(event, Freed):
             alive.remove(event.storage)
+    readers = first_readers(trace)
     sums: defaultdict[tuple[int | None, Kind], int] = defaultdict(int)
     for storage in alive:
-        sums[_owner(trace, storage), trace.storages[storage].kind] += sizes[storage]
+        sums[_owner(trace, storage, readers), trace.storages[storage].kind] += sizes[storage]
     order = list(Kind)
     cells = sorted(sums, key=lambda cell: (-1 if cell[0] is None else cell[0], order.index(cell[1])))
     return tuple(Share(_layer_name(trace, layer), kind, sums[layer, kind]) for layer, kind in cells)
 
 
-def _owner(trace: Trace, storage: int) -> int | None:
-    """Layer that a storage is for; the optimizer's belong to the layer of what they were made from.
+def _owner(trace: Trace, storage: int, readers: Mapping[int, int]) -> int | None:
+    """Layer that a storage is for: of a parameter its first reader, of the optimizer's that of their sources.
 
     Foreach operators take and give lists of one length, whose members belong together.
     """
     made = trace.storages[storage]
-    if made.layer is not None or made.operator is None:
-        return made.layer
+    layer = readers.get(storage, made.layer)
+    if layer is not None or made.operator is None:
+        return layer
     op = trace.operators[made.operator]
-    if op.phase is not Phase.OPTIMIZER:
+    if op.phase not in (Phase.MODEL, Phase.OPTIMIZER):
         return None
     sources = [operand.storage for operand in op.inputs if operand.name == op.inputs[0].name]
     results = [operand.storage for operand in op.outputs]
     if len(sources) != len(results):
         return None
     source = sources[results.index(storage)]
-    return _owner(trace, source) if source < storage else None
+    return _owner(trace, source, readers) if source < storage else None
 
 
 def _layer_name(trace: Trace, layer: int | None) -> str | None:
