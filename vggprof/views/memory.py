@@ -92,7 +92,7 @@ def _layers(memory: TensorMemory) -> Table:
             Column("total", Unit.BYTES),
         ),
         tuple(
-            (layer or "(none)", *(parts.get(kind, 0) for kind in kinds), sum(parts.values()))
+            (layer or "(no layer)", *(parts.get(kind, 0) for kind in kinds), sum(parts.values()))
             for layer, parts in by_layer.items()
         ),
     )

@@ -32,17 +32,22 @@ def _lines(block: Block) -> Iterator[str]:
     match block:
         case Table():
             if block.title:
-                yield block.title
+                yield printable(block.title)
             yield from _aligned(block)
         case Notes():
-            yield block.title
+            yield printable(block.title)
             for item in block.items:
-                yield from wrap(f"- {printable(item)}", WIDTH, subsequent_indent="  ")
+                yield from _folded(f"- {printable(item)}")
         case Lines():
             for item in block.items:
-                yield from wrap(printable(item), WIDTH, subsequent_indent="  ")
+                yield from _folded(printable(item))
         case _:
             assert_never(block)
+
+
+def _folded(text: str) -> list[str]:
+    """Return *text* in lines; a word that is longer than a line stays whole, for it may be a path."""
+    return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _aligned(table: Table) -> Iterator[str]:
