@@ -10,10 +10,11 @@ are the values of cudnn_graph.h, which are part of cuDNN 9's ABI.
 import ctypes
 import json
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 CUDNN = ctypes.CDLL(sys.argv[1])
-POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
+POINTER: TypeAlias = ctypes.c_void_p
+INT64: TypeAlias = ctypes.c_int64
 NOTES = (
     "TENSOR_CORE",
     "DOWN_CONVERT_INPUTS",

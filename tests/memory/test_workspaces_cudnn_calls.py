@@ -113,8 +113,8 @@ def test_an_expanded_gradient_is_copied_for_each_result() -> None:
 def test_transposed_convolutions_ask_the_other_way_round() -> None:
     def problem(which: Pass) -> ConvProblem:
         image, weight, result = (4, 32, 10, 10), (32, 16, 2, 2), (4, 16, 20, 20)
-        tensors = [Strided.contiguous(shape) for shape in (image, weight, result)]
-        return ConvProblem(which, "float32", *tensors, (0, 0), (2, 2), (1, 1), transposed=True)
+        x, w, y = (Strided.contiguous(shape) for shape in (image, weight, result))
+        return ConvProblem(which, "float32", x, w, y, (0, 0), (2, 2), (1, 1), transposed=True)
 
     asked = {which: cudnn_query(problem(which)) for which in Pass}
     assert [asked[which].operation for which in Pass] == [Pass.DGRAD, Pass.FORWARD, Pass.WGRAD]
@@ -161,6 +161,6 @@ def test_1d_convolutions_are_2d_ones_of_height_1() -> None:
 def test_tensors_that_do_not_belong_together(
     dtype: str, weight: tuple[int, ...], padding: tuple[int, ...], what: str
 ) -> None:
-    tensors = [Strided.contiguous(shape) for shape in (X, weight, Y)]
+    x, w, y = (Strided.contiguous(shape) for shape in (X, weight, Y))
     with pytest.raises(UsageError, match=what):
-        ConvProblem(Pass.FORWARD, dtype, *tensors, padding, (1, 1), (1, 1))
+        ConvProblem(Pass.FORWARD, dtype, x, w, y, padding, (1, 1), (1, 1))

@@ -68,7 +68,8 @@ def vgg_problem(
 ) -> ConvProblem:
     channels, features, size = layer
     shapes = (batch, channels, size, size), (features, channels, 3, 3), (batch, features, size, size)
-    return ConvProblem(which, dtype, *(empty(shape, order) for shape in shapes), (1, 1), (1, 1), (1, 1))
+    x, w, y = (empty(shape, order) for shape in shapes)
+    return ConvProblem(which, dtype, x, w, y, (1, 1), (1, 1), (1, 1))
 
 
 def asked(problem: ConvProblem, settings: CudnnSettings | None = None) -> Workspace:
