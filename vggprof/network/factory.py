@@ -61,9 +61,7 @@ def _instance(arch: FactoryArch, module: nn.Module) -> nn.Module:
     """Return *module*, which a file made when it was run; a module that others use too is left alone."""
     name = f"{arch.place}:{arch.function}"
     if arch.file is None:
-        raise ArchError(
-            f"{name} is a module, not a function that makes one; from Python: vggprof.trace(module, ...)"
-        )
+        raise ArchError(f"{name} is a module already; from Python, vggprof.trace(module, ...) takes it")
     if arch.keywords:
         raise ArchError(
             f"{name} is a module already and takes no keywords; it was given {', '.join(arch.keywords)}"
@@ -99,7 +97,7 @@ def _materialize(arch: FactoryArch, module: nn.Module) -> None:
     left = next(_lazy(module), None)
     if left is not None:
         raise ArchError(
-            f"{arch.place}:{arch.function}: lazy {left} has no shape, because it is not run; set it"
+            f"{arch.place}:{arch.function}: {left} has no shape, because its lazy module is not run"
         )
 
 

@@ -5,8 +5,10 @@ with ``.tolist()``). Here a tensor is real until it becomes part of a module, an
 whole model is never in memory, and the one parameter that is, as torch.empty gives it, is never touched.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from threading import get_ident
 from typing import Any, TypeVar
 
@@ -21,6 +23,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 T = TypeVar("T", bound=Tensor)
 
+# How much is freed before the C library is asked to hand it back.
+_HAND_BACK_BYTES = 128 * 2**20
+
 
 class ToMeta:
     """Moves parameters and buffers to meta; a parameter that is met again is the same one there too.
@@ -30,6 +35,7 @@ class ToMeta:
 
     def __init__(self) -> None:
         self._moved = WeakIdKeyDictionary()
+        self._freed_bytes = 0  # at most, since memory was last handed back
 
     def parameter(self, value: nn.Parameter) -> nn.Parameter:
         """Return *value* on meta, of the same class, strides, attributes and need of gradients."""
@@ -37,6 +43,7 @@ class ToMeta:
             return value
         if value not in self._moved:
             self._moved[value] = _meta_parameter(value)
+            self._freed(0 if is_lazy(value) else value.nbytes)
         moved: nn.Parameter = self._moved[value]
         return moved
 
@@ -47,6 +54,12 @@ class ToMeta:
         if is_lazy(value):
             return _without_shape(value)
         return _with_attributes(torch.empty_like(value.detach(), device="meta"), value)
+
+    def _freed(self, nbytes: int) -> None:
+        self._freed_bytes += nbytes
+        if self._freed_bytes > _HAND_BACK_BYTES:
+            _hand_back()
+            self._freed_bytes = 0
 
     def rest_of(self, module: nn.Module) -> None:
         """Move what came into *module* past registration: from before, by copying, or by hand."""
@@ -79,6 +92,18 @@ def built_on_meta() -> Iterator[ToMeta]:
     finally:
         for registered in hooks:
             registered.remove()
+
+
+def _hand_back() -> None:
+    """Have the C library give freed memory back to the system.
+
+    glibc keeps freed blocks of up to 32 MiB (DEFAULT_MMAP_THRESHOLD_MAX in malloc/malloc.c) in its heap, and
+    small ones between them keep them from being used again; others do not, and have no such function.
+    """
+    if sys.platform == "linux":
+        trim = getattr(CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _meta_parameter(value: nn.Parameter) -> nn.Parameter:
