@@ -2,9 +2,9 @@
 
     python benchmarks/speed.py [--repeat 5] [--quick]
 
-Every process is started anew each time, in turns with the others, so that a busy moment hits all of them; medians are
-compared. The first run of each is thrown away (it fills the operating system's caches). ``--quick`` leaves out
-fvcore at batch 32, which computes 500 billion multiply-accumulates on the CPU.
+Every process is started anew each time, in turns with the others, so that a busy moment hits all of them;
+medians are compared. The first run of each is thrown away: it fills the operating system's caches.
+``--quick`` leaves out fvcore at batch 32, which computes 500 billion multiply-accumulates on the CPU.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -69,11 +70,8 @@ def main() -> None:
 
 def machine() -> str:
     """Return the machine in one line."""
-    code = "import torch; print(torch.__version__)"
-    torch = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return f"{cpu_model()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, torch {torch}"
+    python_and_torch = f"Python {platform.python_version()}, torch {version('torch')}"
+    return f"{cpu_model()}, {os.cpu_count()} cores, {platform.system()}, {python_and_torch}"
 
 
 def cpu_model() -> str:
@@ -164,7 +162,7 @@ def process_rows(runs: Mapping[str, Sequence[Run]]) -> list[Row]:
     ]
 
 
-def ratio(what: str, seconds: float, other: str, other_seconds: float, budget: float) -> Row:  # noqa: PLR0913, PLR0917
+def ratio(what: str, seconds: float, other: str, other_seconds: float, budget: float) -> Row:
     """Return a row that says one time as a multiple of another."""
     times = seconds / other_seconds
     measured = f"{times:.2f} x {other} ({seconds:.2f} s, {other_seconds:.2f} s)"
@@ -177,7 +175,7 @@ def inside_rows(inside: Inside) -> list[Row]:
     growth = (last[1] / last[0]) / (first[1] / first[0])
     return [
         Row(
-            "building VGG-16 and tracing its three training steps, warm",
+            "tracing VGG-16's three training steps, warm",
             f"{1000 * inside.trace_s:.0f} ms",
             "120 ms",
             kept=inside.trace_s <= 0.120,
