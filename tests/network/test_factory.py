@@ -3,24 +3,21 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from factories import all_on_meta, build, write_factory
 from torch import nn
 
 from vggprof.errors import ArchError
-from vggprof.network.factory import build_from_factory
-from vggprof.spec.arch import FactoryArch, parse_arch
 
 
-def build(text: str) -> nn.Module:
-    arch = parse_arch(text)
-    assert isinstance(arch, FactoryArch)
-    return build_from_factory(arch)
-
-
-def all_on_meta(module: nn.Module) -> bool:
-    return all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+@pytest.fixture
+def factory(tmp_path: Path) -> Callable[[str], str]:
+    """Write a file that defines ``build`` and return the ARCH of it."""
+    return partial(write_factory, tmp_path)
 
 
 # --- torchvision --------------------------------------------------------------------------------------------

@@ -3,31 +3,25 @@
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from factories import HEAD, all_on_meta, build, write_factory
 from torch import nn
 
 from vggprof.errors import ArchError
-from vggprof.network.factory import build_from_factory
-from vggprof.spec.arch import FactoryArch, parse_arch
-
-HEAD = "import torch\nfrom torch import nn\n"  # of every file that `factory` writes: two lines
 
 
-def build(text: str) -> nn.Module:
-    arch = parse_arch(text)
-    assert isinstance(arch, FactoryArch)
-    return build_from_factory(arch)
+@pytest.fixture
+def factory(tmp_path: Path) -> Callable[[str], str]:
+    """Write a file that defines ``build`` and return the ARCH of it."""
+    return partial(write_factory, tmp_path)
 
 
 def shape(module: nn.Module) -> tuple[int, ...]:
     return tuple(next(module.parameters()).shape)
-
-
-def all_on_meta(module: nn.Module) -> bool:
-    return all(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
 
 
 # --- nothing is left behind ---------------------------------------------------------------------------------

@@ -1,15 +1,24 @@
 """Every kind of ARCH becomes a Network on meta."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from factories import write_factory
 from torch import fx
 
 from vggprof.errors import ArchError, SpecError, UsageError
 from vggprof.network.load import Network, load
 from vggprof.spec.arch import parse_arch
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Callable[[str], str]:
+    """Write a file that defines ``build`` and return the ARCH of it."""
+    return partial(write_factory, tmp_path)
+
 
 # One convolution of 3x3 on one channel, then a linear layer for 8 x 4 x 4 features.
 SPEC = """
