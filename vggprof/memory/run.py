@@ -1,0 +1,235 @@
+"""One run of a timeline on one device: does it fit, what does it take, and where does it end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+from typing import TypeAlias, assert_never
+
+from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, OutOfMemory
+from vggprof.memory.timeline import Allocate, Ask, Hold, Release, Timeline, TimelineEvent
+from vggprof.memory.workspaces.actions import Workspace
+from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan, Workspaces
+from vggprof.trace import Mark, Operator, Phase
+
+Answers: TypeAlias = Mapping[Workspace, Workspaces]
+
+
+class End(Enum):
+    """Which end of what is not known is taken."""
+
+    LOW = "low"
+    LIKELY = "likely"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the training something happens."""
+
+    step: int | None  # None while the model moves in
+    phase: Phase
+    layer: str | None  # whose operator runs; None outside of the network
+    op: str | None  # None where the loop itself moves something in
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPoint:
+    """What is held when a phase ends."""
+
+    step: int | None
+    phase: str  # name of the mark
+    allocated_bytes: int
+    reserved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The allocation that found no memory."""
+
+    place: Place
+    oom: OutOfMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is allocated at one moment for one purpose."""
+
+    need: int | None  # index into Timeline.needs; None for cuDNN's workspace
+    operator: int | None
+    requested_bytes: int
+    block_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a device's allocator went through, up to the end or to the failure."""
+
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+    reserved_at_peak_bytes: int  # when most was allocated
+    peak: Place
+    held: tuple[Held, ...]  # at the peak of what is allocated
+    marks: tuple[MarkPoint, ...]
+    retries: int
+    failure: Failure | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every allocation got its memory."""
+        return self.failure is None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run runs on: the allocator's settings and the bytes it can have (None: no end)."""
+
+    config: AllocatorConfig
+    capacity_bytes: int | None = None
+    total_bytes: int | None = None
+    limit_bytes: int | None = None
+
+
+def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.LIKELY) -> Run:
+    """Replay *timeline* with cuDNN's *answers* on *machine*, up to the first allocation that fails."""
+    first = _Replay(timeline, answers, machine, end)
+    failed = first.replay(len(timeline.events))
+    again = _Replay(timeline, answers, machine, end)
+    again.replay(first.peak_event + 1, keep_last=True)
+    stats = first.allocator.stats
+    return Run(
+        peak_allocated_bytes=first.allocator.peak_allocated_bytes,
+        peak_reserved_bytes=first.allocator.peak_reserved_bytes,
+        reserved_at_peak_bytes=again.allocator.reserved_bytes,
+        peak=place_of(timeline, first.peak_event),
+        held=tuple(again.live.values()),
+        marks=tuple(first.marks),
+        retries=stats.alloc_retries,
+        failure=failed,
+    )
+
+
+class _Replay:
+    """An allocator on its way through a timeline."""
+
+    def __init__(self, timeline: Timeline, answers: Answers, machine: Machine, end: End) -> None:
+        self.allocator = Allocator(
+            machine.config,
+            machine.capacity_bytes,
+            total_bytes=machine.total_bytes,
+            limit_bytes=machine.limit_bytes,
+        )
+        self.marks: list[MarkPoint] = []
+        self.live: dict[object, Held] = {}
+        self.peak_event = 0
+        self._timeline = timeline
+        self._answers = answers
+        self._end = end
+        self._blocks: dict[object, Block] = {}
+        self._ran: dict[tuple[Workspace, bool], Plan] = {}  # cuDNN's plan cache, one a thread
+
+    def replay(self, count: int, *, keep_last: bool = False) -> Failure | None:
+        """Replay the first *count* events; *keep_last* leaves the last one's workspace allocated."""
+        peak, last = 0, count - 1 if keep_last else -1
+        for number, event in enumerate(islice(self._timeline.events, count)):
+            refused = self._event(event, keep=number == last)
+            if refused is not None:
+                return Failure(place_of(self._timeline, number), refused)
+            if self.allocator.peak_allocated_bytes > peak:
+                peak, self.peak_event = self.allocator.peak_allocated_bytes, number
+        return None
+
+    def _event(self, event: TimelineEvent, *, keep: bool) -> OutOfMemory | None:
+        match event:
+            case Allocate(need):
+                return self._allocate(need, need)
+            case Release(need):
+                self._free(need)
+            case Hold(need, key):
+                return None if key in self._blocks else self._allocate(need, key)
+            case Ask(workspace, operator):
+                return self._workspace(workspace, operator, keep=keep)
+            case Mark(step, phase):
+                allocated, reserved = self.allocator.allocated_bytes, self.allocator.reserved_bytes
+                self.marks.append(MarkPoint(step, phase.mark, allocated, reserved))
+            case _:
+                assert_never(event)
+        return None
+
+    def _allocate(self, need: int, key: object) -> OutOfMemory | None:
+        wanted = self._timeline.needs[need]
+        nbytes = self._between(wanted.low_bytes, wanted.high_bytes)
+        if nbytes == 0:
+            return None
+        block = self.allocator.malloc(nbytes)
+        if isinstance(block, OutOfMemory):
+            return block
+        self._blocks[key] = block
+        self.live[key] = Held(need, wanted.operator, nbytes, block.size)
+        return None
+
+    def _free(self, key: object) -> None:
+        block = self._blocks.pop(key, None)
+        if block is not None:
+            del self.live[key]
+            self.allocator.free(block)
+
+    def _workspace(self, workspace: Workspace, operator: int, *, keep: bool) -> OutOfMemory | None:
+        """Try cuDNN's plans in torch's order: run_single_conv in ATen/native/cudnn/Conv_v8.cpp.
+
+        A plan that ran before is tried first; one whose workspace cannot be allocated is passed over.
+        """
+        answer = self._answers[workspace]
+        backward = self._timeline.trace.operators[operator].phase is Phase.BACKWARD
+        refused: OutOfMemory | None = None
+        for plan, nbytes in self._plans(answer, self._ran.get((workspace, backward))):
+            block = self.allocator.malloc(nbytes) if nbytes else None
+            if isinstance(block, OutOfMemory):
+                refused = block
+                continue
+            if plan is not None:
+                self._ran[workspace, backward] = plan
+            if block is not None and keep:
+                self.live[workspace] = Held(None, operator, nbytes, block.size)
+            elif block is not None:
+                self.allocator.free(block)
+            return None
+        return refused
+
+    def _plans(self, answer: Workspaces, ran: Plan | None) -> list[tuple[Plan | None, int]]:
+        match answer:
+            case NoAnswer(_, low, high):
+                return [(None, self._between(low, high))]
+            case Answer(plans, _, low, high) if low == high or self._end is End.LIKELY:
+                first = [] if ran is None else [ran]
+                return [(plan, plan.workspace_bytes) for plan in (*first, *plans)]
+            case Answer(_, _, low, high):
+                return [(None, self._between(low, high))]
+            case _:
+                assert_never(answer)
+
+    def _between(self, low: int, high: int) -> int:
+        """Return the bytes that count; what is not known has no likely size and counts at its high end."""
+        return low if self._end is End.LOW else high
+
+
+def place_of(timeline: Timeline, number: int) -> Place:
+    """Say where in the training event *number* is."""
+    operator = _operator_at(timeline, number)
+    if operator is not None:
+        layer = None if operator.layer is None else timeline.trace.layers[operator.layer].name
+        return Place(operator.step, operator.phase, layer, operator.name)
+    coming = (event for event in islice(timeline.events, number, None) if isinstance(event, Mark))
+    mark = next(coming, Mark(None, Phase.MODEL))
+    return Place(mark.step, mark.phase, None, None)
+
+
+def _operator_at(timeline: Timeline, number: int) -> Operator | None:
+    match timeline.events[number]:
+        case Allocate(need) | Release(need) | Hold(need, _):
+            operator = timeline.needs[need].operator
+        case Ask(_, operator):
+            pass
+        case Mark():
+            return None
+    return None if operator is None else timeline.trace.operators[operator]
