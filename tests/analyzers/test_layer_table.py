@@ -172,9 +172,8 @@ def test_costs_are_linear_in_the_batch(name: str) -> None:
 
 
 def test_traffic_of_batch_norm_in_training() -> None:
-    # It reads 2 x 4 x 9 numbers, weight, bias and running statistics (4 x 4); it writes as many numbers as it
-    # read, what it saves (2 x 4) and the running statistics (2 x 4). The count of batches is 8 bytes, read and
-    # written.
+    # It reads 2 x 4 x 9 numbers, weight, bias and running statistics (4 x 4); it writes 72 numbers, what it
+    # saves (2 x 4) and the running statistics (2 x 4). The count of batches is 8 bytes, read and written.
     rows = table(lambda: nn.Sequential(nn.BatchNorm2d(4)), (4, 3, 3))
     (norm,) = rows.rows
     assert norm.read_bytes == 4 * (72 + 16) + 8

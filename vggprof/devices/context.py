@@ -32,7 +32,7 @@ Loading = Literal["lazy", "eager"]
 
 _TABLE: Final = Path(__file__).with_name("context.csv")
 
-# CUDA 11.7 brought lazy loading and PyTorch asks for it: pytorch/pytorch#86509. CUDA 12.2 made it the default.
+# CUDA 11.7 brought lazy loading, and PyTorch asks for it: pytorch/pytorch#86509.
 _LAZY_SINCE: Final = (11, 7)
 
 _BARE_BYTES: Final = 24 * MIB
@@ -56,7 +56,7 @@ class ContextPart:
 
 
 def loading_of(cuda_version: tuple[int, int]) -> Loading:
-    """Return how PyTorch loads kernels under *cuda_version*, unless ``CUDA_MODULE_LOADING`` says otherwise."""
+    """Return how PyTorch loads kernels under *cuda_version* where ``CUDA_MODULE_LOADING`` is not set."""
     return "lazy" if cuda_version >= _LAZY_SINCE else "eager"
 
 

@@ -112,6 +112,8 @@ def _ask(library: Any, function: str, *arguments: object) -> Any:  # noqa: ANN40
         return None
     try:
         return call(*arguments)
+    except library.NVMLLibraryMismatchError:  # an older driver, asked for a newer version of the question
+        return None
     except library.NVMLError as error:
         if error.value in (getattr(library, name, None) for name in _REFUSALS):
             return None

@@ -62,14 +62,21 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Top:
+    """What is held when most is allocated, the first time."""
+
+    held: tuple[Held, ...]
+    reserved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a device's allocator went through, up to the end or to the failure."""
 
     peak_allocated_bytes: int
     peak_reserved_bytes: int
-    reserved_at_peak_bytes: int  # when most was allocated
-    peak: Place
-    held: tuple[Held, ...]  # at the peak of what is allocated
+    peak: Place  # of what is allocated
+    peak_event: int
     marks: tuple[MarkPoint, ...]
     retries: int
     failure: Failure | None
@@ -92,21 +99,24 @@ class Machine:
 
 def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.LIKELY) -> Run:
     """Replay *timeline* with cuDNN's *answers* on *machine*, up to the first allocation that fails."""
-    first = _Replay(timeline, answers, machine, end)
-    failed = first.replay(len(timeline.events))
-    again = _Replay(timeline, answers, machine, end)
-    again.replay(first.peak_event + 1, keep_last=True)
-    stats = first.allocator.stats
+    replay = _Replay(timeline, answers, machine, end)
+    failed = replay.replay(len(timeline.events))
     return Run(
-        peak_allocated_bytes=first.allocator.peak_allocated_bytes,
-        peak_reserved_bytes=first.allocator.peak_reserved_bytes,
-        reserved_at_peak_bytes=again.allocator.reserved_bytes,
-        peak=place_of(timeline, first.peak_event),
-        held=tuple(again.live.values()),
-        marks=tuple(first.marks),
-        retries=stats.alloc_retries,
+        peak_allocated_bytes=replay.allocator.peak_allocated_bytes,
+        peak_reserved_bytes=replay.allocator.peak_reserved_bytes,
+        peak=place_of(timeline, replay.peak_event),
+        peak_event=replay.peak_event,
+        marks=tuple(replay.marks),
+        retries=replay.allocator.stats.alloc_retries,
         failure=failed,
     )
+
+
+def at_peak(timeline: Timeline, answers: Answers, machine: Machine, ran: Run, end: End = End.LIKELY) -> Top:
+    """Replay up to the peak of *ran*, a run of the same, and say what is held there."""
+    replay = _Replay(timeline, answers, machine, end)
+    replay.replay(ran.peak_event + 1, keep_last=True)
+    return Top(tuple(replay.live.values()), replay.allocator.reserved_bytes)
 
 
 class _Replay:

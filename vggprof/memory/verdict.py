@@ -7,8 +7,8 @@ from typing import assert_never
 
 from vggprof.devices import Device, Range
 from vggprof.memory.allocator import AllocatorConfig, oom_message
-from vggprof.memory.allocator.rules import MIN_BLOCK_BYTES, round_up
-from vggprof.memory.run import Answers, End, Failure, Machine, MarkPoint, Place, Run, run
+from vggprof.memory.allocator.rules import BLOCK_BYTES, round_up
+from vggprof.memory.run import Answers, End, Failure, Machine, MarkPoint, Place, Top, at_peak, run
 from vggprof.memory.timeline import Ask, Timeline
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Workspaces
@@ -43,7 +43,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a process can have on a GPU: memory that can be used, less what others hold and its own context."""
+    """What a process can have on a GPU: what is usable, less what others hold and its own context."""
 
     device: Device
     config: AllocatorConfig
@@ -114,7 +114,7 @@ class Prediction:
 
     @property
     def spare_bytes(self) -> int:
-        """Bytes that stay free, at the high end where the likely one is not known; negative where they miss."""
+        """Bytes that stay free (at the high end if no other is known); negative where they miss."""
         likely = self.process.likely
         return self.usable_bytes - (self.process.high if likely is None else likely)
 
@@ -127,11 +127,12 @@ class Prediction:
 def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     """Run *timeline* with cuDNN's *answers* on the GPU of *room*, at both ends of what is not known."""
     runs = [run(timeline, answers, room.machine(end), end) for end in End]
-    low, likely, high = runs
+    low, high = runs[0], runs[2]
     status = Status.FITS if high.fits else Status.TIGHT if low.fits else Status.OOM
     if not high.fits:
         runs = [run(timeline, answers, room.endless, end) for end in End]
-    needed = runs[1]
+    machine = room.machine(End.LIKELY) if high.fits else room.endless
+    needed, top = runs[1], at_peak(timeline, answers, machine, runs[1])
     return Prediction(
         device=room.device,
         status=status,
@@ -140,9 +141,9 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
         context=room.context,
         usable_bytes=room.usable.likely,
         peak=needed.peak,
-        breakdown_bytes=_by_kind(timeline, needed),
-        layer_bytes=_by_layer(timeline, needed),
-        fragmentation_bytes=needed.reserved_at_peak_bytes - needed.peak_allocated_bytes,
+        breakdown_bytes=_by_kind(timeline, top),
+        layer_bytes=_by_layer(timeline, top),
+        fragmentation_bytes=top.reserved_bytes - needed.peak_allocated_bytes,
         marks=needed.marks,
         workspaces=_workspaces(timeline, answers),
         retries=needed.retries,
@@ -162,22 +163,22 @@ def _estimate(timeline: Timeline, answers: Answers, ends: list[int]) -> Estimate
     return Estimate(min(ends), ends[1] if known else None, max(ends))
 
 
-def _by_kind(timeline: Timeline, run: Run) -> dict[str, int]:
+def _by_kind(timeline: Timeline, top: Top) -> dict[str, int]:
     """Divide the peak among kinds of storages, workspaces, and what blocks have beyond 512-byte rounding."""
     sums = dict.fromkeys([*(kind.value for kind in Kind), WORKSPACES, SLACK], 0)
-    for held in run.held:
+    for held in top.held:
         kind = None if held.need is None else timeline.needs[held.need].kind
-        rounded = round_up(held.requested_bytes, MIN_BLOCK_BYTES)
+        rounded = round_up(held.requested_bytes, BLOCK_BYTES)
         sums[WORKSPACES if kind is None else kind.value] += rounded
         sums[SLACK] += held.block_bytes - rounded
     return sums
 
 
-def _by_layer(timeline: Timeline, run: Run) -> dict[str | None, int]:
+def _by_layer(timeline: Timeline, top: Top) -> dict[str | None, int]:
     """Divide the peak among layers; None is what belongs to none."""
     layers, operators = timeline.trace.layers, timeline.trace.operators
     sums: defaultdict[str | None, int] = defaultdict(int)
-    for held in run.held:
+    for held in top.held:
         if held.need is not None:
             layer = timeline.needs[held.need].layer
         else:

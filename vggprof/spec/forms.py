@@ -160,6 +160,8 @@ def _gives_a_name(name: Scalar, value: Node, names: Names) -> bool:
         return False
     if name.text not in WORDS:
         return not (isinstance(value, Scalar) and _is_an_argument(value, names))
+    if isinstance(value, Scalar):  # `relu: relu`
+        return value.text in WORDS and WORDS[name.text].main is None
     inner = JOINS if name.text in JOINS else ("block", *WORDS)
     return isinstance(value, Entries) and any(key.text in inner for key, _ in value.entries)
 

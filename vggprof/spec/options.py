@@ -129,13 +129,19 @@ def _sentence(kind: Kind, node: Node, error: ValidationError) -> str:
             return f": {problem['msg']}{_near_word(kind, node)}"
     for problem in problems:
         if problem["type"] in {"greater_than_equal", "less_than_equal"}:
-            return f" is {problem['input']}; {wants(kind)} is wanted"
+            return f" is {problem['input']}{_reckoned(node, problem['input'])}; {wants(kind)} is wanted"
     return f" is {_written(node)}; {wants(kind)} is wanted"
 
 
 def _near_word(kind: Kind, node: Node) -> str:
     words = kind.words if isinstance(kind, Whole | Pair) else ()
     return did_you_mean(node.text, words) if isinstance(node, Scalar) else ""
+
+
+def _reckoned(node: Node, value: object) -> str:
+    """Return how *value* came about where it is not written as it is."""
+    is_expression = isinstance(node, Scalar) and node.plain() != value
+    return f" by {_written(node)}" if is_expression else ""
 
 
 def _written(node: Node) -> str:
