@@ -105,7 +105,7 @@ def _marks(memory: TensorMemory) -> Table:
     for mark in memory.marks:
         by_step[mark.step][mark.phase] = mark.allocated_bytes
     return Table(
-        "Allocated at the end of each phase",
+        "Allocated at the end of each phase, steps counted from 0",
         (Column("step", Unit.EXACT), *(Column(phase, Unit.BYTES) for phase in phases)),
         tuple((step, *(at.get(phase) for phase in phases)) for step, at in by_step.items()),
     )
