@@ -8,6 +8,8 @@ from vggprof.memory.workspaces.backend import ConvBackend, select_backend
 from vggprof.memory.workspaces.convolution import ConvProblem, CudnnSettings, Pass, Strided
 from vggprof.trace import Operand, Operator
 
+DEFAULT_SETTINGS = CudnnSettings()
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -16,7 +18,7 @@ class Platform:
     capability: tuple[int, int]
     torch: tuple[int, int]
     cudnn_version: int  # as cuDNN says it, 91900 for 9.19.0
-    settings: CudnnSettings = CudnnSettings()
+    settings: CudnnSettings = DEFAULT_SETTINGS
 
 
 def script(operator: Operator, platform: Platform) -> Script:
