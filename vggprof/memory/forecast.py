@@ -1,0 +1,113 @@
+"""A network's training on GPUs that are not here: predictions, and the largest batches that fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from vggprof.devices import Device, Library, Range, context_range
+from vggprof.memory.allocator import AllocatorConfig
+from vggprof.memory.rules import Platform, script
+from vggprof.memory.run import Answers
+from vggprof.memory.search import largest_batch
+from vggprof.memory.timeline import Timeline, timeline
+from vggprof.memory.verdict import Prediction, Room, fits, predict
+from vggprof.memory.workspaces.advisor import Advisor
+from vggprof.memory.workspaces.convolution import CudnnSettings
+from vggprof.memory.workspaces.device import DeviceProperties
+from vggprof.memory.workspaces.targets import Choice
+from vggprof.trace import Trace
+
+# What a training step of a convolutional network loads.
+_LIBRARIES: frozenset[Library] = frozenset({"cudnn", "cublas"})
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What the training runs with, on whichever GPU."""
+
+    torch: tuple[int, int]
+    cuda: tuple[int, int]
+    cudnn: Choice
+    settings: CudnnSettings
+    allocator: AllocatorConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU, and what of its memory is gone."""
+
+    device: Device
+    held_by_others_bytes: int = 0
+    limit_bytes: int | None = None  # torch.cuda.set_per_process_memory_fraction
+    context: Range | None = None  # where it was measured
+
+
+class Forecast:
+    """Predictions for one network and setup at any batch; close it, or use it in a with statement.
+
+    *traces* gives the trace at a batch.
+    """
+
+    def __init__(self, traces: Callable[[int], Trace], software: Software) -> None:
+        self._traces = traces
+        self._software = software
+        self._advisor = Advisor(software.cudnn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._advisor.close()
+
+    def predict(self, batch: int, card: Card) -> Prediction:
+        """Return what training at *batch* takes on *card*, and how that ends."""
+        line, answers = self._asked(batch, card.device)
+        return predict(line, answers, self._room(card))
+
+    def largest_batch(self, card: Card, *, start: int) -> int:
+        """Return the largest batch that likely fits on *card*; unknown workspaces count at their high end."""
+        room = self._room(card)
+        return largest_batch(lambda batch: fits(*self._asked(batch, card.device), room), start=start)
+
+    def _asked(self, batch: int, device: Device) -> tuple[Timeline, Answers]:
+        platform = self._platform(device)
+        line = timeline(self._traces(batch), lambda operator: script(operator, platform))
+        return line, self._advisor.answers(line.asked, properties_of(device))
+
+    def _platform(self, device: Device) -> Platform:
+        software = self._software
+        library = software.cudnn.library
+        numbers = (9, 0, 0) if library is None else library.numbers[:3]
+        major, minor, patch = numbers
+        return Platform(
+            capability=device.capability,
+            torch=software.torch,
+            cudnn_version=major * 10_000 + minor * 100 + patch,
+            settings=software.settings,
+        )
+
+    def _room(self, card: Card) -> Room:
+        context = card.context or context_range(card.device, self._software.cuda, libraries=_LIBRARIES)
+        return Room(
+            device=card.device,
+            config=self._software.allocator,
+            context=context,
+            held_by_others_bytes=card.held_by_others_bytes,
+            limit_bytes=card.limit_bytes,
+        )
+
+
+def properties_of(device: Device) -> DeviceProperties:
+    """Return what cuDNN wants to know of *device*."""
+    return DeviceProperties(
+        name=device.torch_name,
+        capability=device.capability,
+        sm_count=device.sm_count,
+        sm_clock_khz=device.boost_khz,
+        memory_clock_khz=device.memory_khz,
+        l2_bytes=device.l2_bytes,
+        memory_bytes=device.usable.likely,
+    )
