@@ -193,8 +193,8 @@ class Lookup(nn.Module):
 
 
 def test_traffic_is_of_what_is_touched() -> None:
-    # The lookup reads 3 x 8 numbers and three indices of 8 bytes; the expanded number is 4 bytes, however often
-    # it is shown.
+    # The lookup reads 3 x 8 numbers and three indices of 8 bytes; the expanded number is 4 bytes, however
+    # often it is shown.
     rows = table(Lookup, (3,), INFER)
     assert row(rows, "getitem").read_bytes == 4 * 24 + 3 * 8
     assert row(rows, "add").read_bytes == 4 * 24 + 4

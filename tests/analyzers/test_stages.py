@@ -7,6 +7,7 @@ import pytest
 import torch
 from real_traces import INFER, TRAIN, row, spec_trace, table
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vggprof.analyzers import LayerTable, Stage, layer_table
 from vggprof.trace import Layout, Mode, Setup
@@ -100,6 +101,43 @@ def unet() -> nn.Module:
     )
 
 
+class Offset(nn.Module):
+    """Adds a matrix of parameters, made by a function, to a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.offset, self.after = (
+            nn.Conv2d(3, 4, 1),
+            nn.Parameter(torch.empty(8, 8)),
+            nn.Conv2d(4, 4, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.max_pool2d(self.conv(x), 2)
+        out: Tensor = self.after(x + torch.exp(self.offset))
+        return out
+
+
+def generator() -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (8, 1, 1)), nn.ConvTranspose2d(8, 4, 4), nn.ConvTranspose2d(4, 4, 2, 2)
+    )
+
+
+class Head(nn.Module):
+    """Has a second head before its last stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2, padding=1)
+        self.side, self.main = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.one(x)
+        side = self.side(x.mean((2, 3)))
+        return self.main(self.two(x).mean((2, 3))), side
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, list[str]]]] = {
     "parallel branches": (
         Branches,
@@ -114,6 +152,14 @@ CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, list[str]]]] = {
     "a pooling before anything else": (
         lambda: nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 4, 1)),
         {"stage1": ["0", "1"]},
+    ),
+    "work on parameters stays with its neighbours": (
+        Offset,
+        {"stage1": ["conv", "max_pool2d", "exp"], "stage2": ["add", "after"]},
+    ),
+    "the classifier comes last": (
+        Head,
+        {"stage1": ["one", "mean"], "stage2": ["two", "mean#2"], "classifier": ["side", "main"]},
     ),
     "batch norm after a pooling": (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(2), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)),
@@ -136,6 +182,16 @@ def test_a_dropout_after_flatten_is_in_the_classifier_whether_it_runs_or_not(mod
     stages = [stage for stage, _ in groupby(layer.stage for layer in rows.rows)]
     assert stages == ["stage1", "stage2", "stage3", "classifier"]
     assert next(layer for layer in rows.rows if layer.op == "Dropout").stage == "classifier"
+
+
+def test_a_generator_grows_from_a_vector() -> None:
+    rows = table(generator, (8,))
+    assert [(layer.name, layer.stage) for layer in rows.rows] == [
+        ("0", "stage1"),
+        ("1", "stage1"),
+        ("2", "stage2"),
+    ]
+    assert rows.stages == (Stage("stage1", (4, 4)), Stage("stage2", (8, 8)))
 
 
 def test_a_network_of_linear_layers_is_a_classifier() -> None:

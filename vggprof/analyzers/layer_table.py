@@ -16,7 +16,7 @@ from vggprof.analyzers.forward import (
 )
 from vggprof.analyzers.macs import operator_macs
 from vggprof.analyzers.receptive_field import Field, receptive_fields
-from vggprof.analyzers.stages import Stage, layer_stages
+from vggprof.analyzers.stages import Stage, in_order, layer_stages
 from vggprof.analyzers.traffic import read_bytes, written_bytes
 from vggprof.trace import Operator, Parameter, Phase, Setup, Shape, Trace
 
@@ -105,7 +105,7 @@ class LayerTable:
     arch: str
     setup: Setup
     rows: tuple[LayerRow, ...]
-    stages: tuple[Stage, ...]  # in order of their first layer
+    stages: tuple[Stage, ...]  # by number, the classifier last
     unexecuted: tuple[Parameter, ...]  # registered, and read by no layer
     ledger: tuple[Unruled, ...]
 
@@ -150,7 +150,7 @@ def layer_table(trace: Trace) -> LayerTable:
         arch=trace.arch,
         setup=trace.setup,
         rows=_rows(trace, stages),
-        stages=tuple(dict.fromkeys(stages)),
+        stages=in_order(stages),
         unexecuted=_unexecuted(trace),
         ledger=_ledger(trace),
     )

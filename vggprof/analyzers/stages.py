@@ -7,12 +7,13 @@ in the same stage. Layers that give one pixel (squeeze and excitation) stay wher
 axes left after flatten is the classifier.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
 from vggprof.analyzers.forward import forward_operators, input_shapes, is_view, preceding_layer
 from vggprof.analyzers.operators import POOLING, REDUCTION, RESAMPLING, base
-from vggprof.trace import Operator, Shape, Trace
+from vggprof.trace import Layer, Operator, Shape, Trace
 
 CLASSIFIER = "classifier"
 
@@ -34,47 +35,65 @@ class _Place:
     resolution: Shape  # its own; a pooling's differs from its stage's
 
 
+_START = _Place(0, (), ())
+
 # They give one shape from another without work on the numbers.
 _RESHAPING = frozenset({"clone", "contiguous", "_to_copy", "copy"})
 # Of what moves pixels, these make no new grid: a padding is part of the convolution that follows.
 _SAME_GRID = frozenset({"channel_shuffle", "flip", "native_channel_shuffle", "roll"})
-_NEW_GRID = frozenset(name for name in RESAMPLING if "pad" not in name) - _SAME_GRID
+_NEW_GRID = POOLING | frozenset(name for name in RESAMPLING if "pad" not in name) - _SAME_GRID
+_CLOSING = POOLING | REDUCTION | _RESHAPING
+
+
+def in_order(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Return each stage once: by number, the classifier last."""
+    return tuple(
+        sorted(set(stages), key=lambda stage: (stage.name == CLASSIFIER, len(stage.name), stage.name))
+    )
 
 
 def layer_stages(trace: Trace) -> tuple[Stage, ...]:
     """Return the stage of every layer, in the order of the layers."""
-    places = _layer_places(trace)
+    results = _places_of_results(trace)
+    places = _layer_places(trace, results)
     widest: dict[int, Shape] = {}
     numbers = [max(place.stage, 1) for place in places]  # a pooling before any other layer opens the first
     for number, place in zip(numbers, places, strict=True):
         widest[number] = max(widest.get(number, ()), place.stage_resolution, key=prod)
-    reshaping = _reshaping_layers(trace)
+    neighbours = _never_classifier(trace, results)
     return tuple(
-        Stage(CLASSIFIER, None)
-        if layer.output_shape is not None and len(layer.output_shape) < 3 and index not in reshaping
-        else Stage(f"stage{number}", widest[number])
+        Stage(f"stage{number}", widest[number])
+        if index in neighbours or layer.output_shape is None or len(layer.output_shape) > 2
+        else Stage(CLASSIFIER, None)
         for index, (layer, number) in enumerate(zip(trace.layers, numbers, strict=True))
     )
 
 
-def _layer_places(trace: Trace) -> list[_Place]:
-    """Return where each layer's output lies; a layer that ran nothing lies where its input does."""
-    inputs = input_shapes(trace)
-    by_storage = {storage: _Place(0, (), shape[2:]) for storage, shape in inputs.items()}
+def _layer_places(trace: Trace, results: dict[int, _Place]) -> list[_Place]:
+    """Return where each layer's output lies.
+
+    A layer that ran nothing lies where its input does; one that does not work on the input, but on parameters
+    alone, where the layer before it does.
+    """
+    places: list[_Place] = []
+    for index in range(len(trace.layers)):
+        before = preceding_layer(trace, index) if index not in results else None
+        last = index - 1 if before is None else before
+        places.append(results.get(index, places[last] if places else _START))
+    return places
+
+
+def _places_of_results(trace: Trace) -> dict[int, _Place]:
+    """Follow the input through the operators; per layer where the last one's result lies."""
+    by_storage = {i: replace(_START, resolution=shape[2:]) for i, shape in input_shapes(trace).items()}
     by_layer: dict[int, _Place] = {}
     for op in forward_operators(trace):
         place = _place(op, by_storage)
-        if place is None:
-            continue
-        by_storage.update((operand.storage, place) for operand in op.outputs)
-        if op.layer is not None:
-            by_layer[op.layer] = place
-    places: list[_Place] = []
-    for index in range(len(trace.layers)):
-        before = preceding_layer(trace, index) if index not in by_layer else None
-        fallback = places[before] if before is not None else _Place(0, (), ())
-        places.append(by_layer.get(index, fallback))
-    return places
+        if place is not None:
+            by_storage.update((operand.storage, place) for operand in op.outputs)
+            if op.layer is not None:
+                by_layer[op.layer] = place
+    return by_layer
 
 
 def _place(op: Operator, by_storage: dict[int, _Place]) -> _Place | None:
@@ -91,7 +110,7 @@ def _place(op: Operator, by_storage: dict[int, _Place]) -> _Place | None:
 
 def _closes_stage(op: Operator) -> bool:
     """Whether *op* belongs to its input's stage whatever resolution it gives."""
-    return base(op.name) in POOLING | REDUCTION | _RESHAPING or is_view(op)
+    return base(op.name) in _CLOSING or is_view(op)
 
 
 def _resolution(op: Operator, taken: list[_Place]) -> Shape:
@@ -100,16 +119,23 @@ def _resolution(op: Operator, taken: list[_Place]) -> Shape:
     name = base(op.name)
     if name in REDUCTION:
         return (1,) * axes
-    if op.outputs and (name in POOLING | _NEW_GRID or "conv" in name):
-        return op.outputs[0].shape[-axes:]
+    if op.outputs and (name in _NEW_GRID or "conv" in name):
+        return op.outputs[0].shape[-axes:] if axes else op.outputs[0].shape[2:]
     return max((place.resolution for place in taken), key=prod)
 
 
-def _reshaping_layers(trace: Trace) -> frozenset[int]:
-    """Layers that only look at their input in another shape, like flatten."""
-    only: dict[int, bool] = {}
+def _never_classifier(trace: Trace, results: dict[int, _Place]) -> frozenset[int]:
+    """Layers of a stage though they may have no axes: those that end one, and work on parameters alone."""
+    closing: dict[int, bool] = {}
     for op in forward_operators(trace):
         if op.layer is not None:
-            reshapes = is_view(op) or base(op.name) in _RESHAPING
-            only[op.layer] = only.get(op.layer, True) and reshapes
-    return frozenset(layer for layer, reshapes in only.items() if reshapes)
+            closing[op.layer] = closing.get(op.layer, True) and _closes_stage(op)
+    return frozenset(
+        layer
+        for layer, closes in closing.items()
+        if layer not in results or (closes and _takes_a_map(trace.layers[layer]))
+    )
+
+
+def _takes_a_map(layer: Layer) -> bool:
+    return any(len(shape) > 2 for shape in layer.input_shapes)
