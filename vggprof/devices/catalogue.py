@@ -1,4 +1,8 @@
-"""The catalogue: every GPU of ``catalogue.json`` as a value, read once, when first asked for."""
+"""The catalogue: every GPU of ``catalogue.json`` as a value, read once, when first asked for.
+
+The file is JSON, a device a line: its values have types, so one schema serves it and a user's own device file, a
+device carries its measured totals with it, and a change is still a line of a diff.
+"""
 
 import json
 from collections.abc import Mapping
@@ -54,6 +58,6 @@ def device_of_row(row: Mapping[str, Any]) -> Device:
         tdp_w=row.get("tdp_w"),
         link=row.get("link"),
         plain=row.get("plain", False),
-        source=row["source"],
+        source=row.get("source", "the device file"),
         note=row.get("note", ""),
     )

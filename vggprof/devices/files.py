@@ -18,6 +18,7 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 # A device takes less than a kilobyte; anything far above is another kind of file.
 _MAX_BYTES: Final = 64 * 1024
+_MAX_BRACKETS: Final = 200  # PyYAML takes seconds over thousands that are never closed
 
 _Path = tuple[str | int, ...]  # of a value in the file: ("totals", 0, "bytes")
 _Places = dict[_Path, tuple[int, int]]  # line and column, from 1
@@ -59,6 +60,8 @@ def _read(file: Path) -> tuple[Mapping[str, Any], _Places]:
         raise FileFormatError(f"cannot read {file}: {error.strerror or error}") from error
     if len(raw) > _MAX_BYTES:
         raise FileFormatError(f"{file} has {len(raw)} bytes; a device file has at most {_MAX_BYTES}")
+    if raw.count(b"[") + raw.count(b"{") > _MAX_BRACKETS:
+        raise FileFormatError(f"{file} holds far more lists or mappings than a device file")
     try:
         data, places = _parse(raw.decode("utf-8-sig"), as_json=file.suffix.lower() == ".json")
     except UnicodeDecodeError as error:

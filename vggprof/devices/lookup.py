@@ -101,11 +101,7 @@ def search_devices(pattern: str = "") -> tuple[Device, ...]:
 def devices_named(torch_name: str) -> tuple[Device, ...]:
     """Return the GPUs that torch and the driver show under *torch_name*: several where models share it."""
     words = _words(torch_name)
-    return tuple(
-        device
-        for device in devices()
-        if any(_words(name) == words for name in (*device.torch_names, device.name))
-    )
+    return tuple(entry.device for entry in _entries() if words in entry.exact)
 
 
 def variants(device: Device) -> tuple[Device, ...]:
