@@ -1,7 +1,7 @@
 """The catalogue: every GPU of ``catalogue.json`` as a value, read once, when first asked for.
 
-The file is JSON, a device a line: its values have types, so one schema serves it and a user's own device file, a
-device carries its measured totals with it, and a change is still a line of a diff.
+The file is JSON, a device a line: its values have types, so one schema serves it and a user's own device
+file, a device carries its measured totals with it, and a change is still a line of a diff.
 """
 
 import json
