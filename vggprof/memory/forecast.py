@@ -64,18 +64,17 @@ class Forecast:
 
     def predict(self, batch: int, card: Card) -> Prediction:
         """Return what training at *batch* takes on *card*, and how that ends."""
-        line, answers = self._asked(batch, card.device)
-        return predict(line, answers, self._room(card))
+        return predict(*self.asked(batch, card))
 
     def largest_batch(self, card: Card, *, start: int) -> int:
         """Return the largest batch that likely fits on *card*; unknown workspaces count at their high end."""
-        room = self._room(card)
-        return largest_batch(lambda batch: fits(*self._asked(batch, card.device), room), start=start)
+        return largest_batch(lambda batch: fits(*self.asked(batch, card)), start=start)
 
-    def _asked(self, batch: int, device: Device) -> tuple[Timeline, Answers]:
-        platform = self._platform(device)
+    def asked(self, batch: int, card: Card) -> tuple[Timeline, Answers, Room]:
+        """Return what the allocator of *card* is asked at *batch*, with cuDNN's answers, and its room."""
+        platform = self._platform(card.device)
         line = timeline(self._traces(batch), lambda operator: script(operator, platform))
-        return line, self._advisor.answers(line.asked, properties_of(device))
+        return line, self._advisor.answers(line.asked, properties_of(card.device)), self._room(card)
 
     def _platform(self, device: Device) -> Platform:
         software = self._software

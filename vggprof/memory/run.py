@@ -77,6 +77,7 @@ class Run:
     peak_reserved_bytes: int
     peak: Place  # of what is allocated
     peak_event: int
+    requested: tuple[int, ...]  # bytes of every allocation asked for, in order, refused ones too
     marks: tuple[MarkPoint, ...]
     retries: int
     failure: Failure | None
@@ -106,6 +107,7 @@ def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.L
         peak_reserved_bytes=replay.allocator.peak_reserved_bytes,
         peak=place_of(timeline, replay.peak_event),
         peak_event=replay.peak_event,
+        requested=tuple(replay.requested),
         marks=tuple(replay.marks),
         retries=replay.allocator.stats.alloc_retries,
         failure=failed,
@@ -131,6 +133,7 @@ class _Replay:
         )
         self.marks: list[MarkPoint] = []
         self.live: dict[object, Held] = {}
+        self.requested: list[int] = []
         self.peak_event = 0
         self._timeline = timeline
         self._answers = answers
@@ -171,12 +174,16 @@ class _Replay:
         nbytes = self._between(wanted.low_bytes, wanted.high_bytes)
         if nbytes == 0:
             return None
-        block = self.allocator.malloc(nbytes)
+        block = self._malloc(nbytes)
         if isinstance(block, OutOfMemory):
             return block
         self._blocks[key] = block
         self.live[key] = Held(need, wanted.operator, nbytes, block.size)
         return None
+
+    def _malloc(self, nbytes: int) -> Block | OutOfMemory:
+        self.requested.append(nbytes)
+        return self.allocator.malloc(nbytes)
 
     def _free(self, key: object) -> None:
         block = self._blocks.pop(key, None)
@@ -193,7 +200,7 @@ class _Replay:
         backward = self._timeline.trace.operators[operator].phase is Phase.BACKWARD
         refused: OutOfMemory | None = None
         for plan, nbytes in self._plans(answer, self._ran.get((workspace, backward))):
-            block = self.allocator.malloc(nbytes) if nbytes else None
+            block = self._malloc(nbytes) if nbytes else None
             if isinstance(block, OutOfMemory):
                 refused = block
                 continue
