@@ -175,6 +175,66 @@ def build():
     assert module(x).is_meta
 
 
+MOVED = {
+    "to a GPU": ("net().cuda()", torch.float32),
+    "to a named GPU": ("net().to('cuda:3', non_blocking=True)", torch.float32),
+    "to the CPU": ("net().to(device='cpu').cpu()", torch.float32),
+    "to half": ("net().to('cuda', torch.float16)", torch.float16),
+    "to like another": ("net().to(torch.zeros(1, dtype=torch.float64))", torch.float64),
+    "by type": ("net().bfloat16().to(torch.device('cpu'))", torch.bfloat16),
+    "to empty": ("net().to_empty(device='cpu')", torch.float32),
+    "from a checkpoint": ("loaded(net(), assign=False)", torch.float32),
+    "a checkpoint itself": ("loaded(net(), assign=True)", torch.float32),
+}
+
+
+@pytest.mark.parametrize(("made", "dtype"), MOVED.values(), ids=MOVED.keys())
+def test_a_module_that_is_moved_stays_on_meta(
+    factory: Callable[[str], str], made: str, dtype: torch.dtype
+) -> None:
+    """Scripts end with ``.to(device)``; here there may be no GPU, and there are no weights to move."""
+    module = build(
+        factory(f"""
+net = lambda: nn.Sequential(nn.Conv2d(3, 4, 5), nn.BatchNorm2d(4))
+
+def loaded(module, assign):
+    state = {{name: torch.zeros_like(value, device="cpu") for name, value in module.state_dict().items()}}
+    module.load_state_dict(state, assign=assign)
+    return module
+
+def build():
+    return {made}
+""")
+    )
+    assert all_on_meta(module)
+    assert [tuple(p.shape) for p in module.parameters()] == [(4, 3, 5, 5), (4,), (4,), (4,)]
+    assert {p.dtype for p in module.parameters()} == {dtype}
+    assert all(p.requires_grad for p in module.parameters())
+
+
+def test_a_memory_format_is_kept_on_the_way(factory: Callable[[str], str]) -> None:
+    module = build(
+        factory("build = lambda: nn.Conv2d(3, 4, 5).to('cuda', memory_format=torch.channels_last)\n")
+    )
+    assert next(module.parameters()).stride() == (75, 1, 15, 3)
+
+
+def test_tensors_that_are_no_weights_are_filled_and_moved_as_ever(factory: Callable[[str], str]) -> None:
+    module = build(
+        factory("""
+def build():
+    noise = nn.init.normal_(torch.zeros(100)).to("cpu", torch.float64)
+    more = torch.empty(100).normal_(mean=5.0, std=0.1)
+    assert noise.dtype is torch.float64 and 0 < noise.abs().max() and more.min() > 0
+    layer = nn.Linear(2, 2)
+    nn.init.normal_(layer.weight)
+    layer.weight.data.normal_(0, 0.01)
+    return layer
+""")
+    )
+    assert all_on_meta(module)
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_recurrent_layers_find_their_weights(factory: Callable[[str], str], kind: str) -> None:
     """They keep a second list of their weights, which must be those on meta."""

@@ -28,7 +28,7 @@ def import_path(arch: FactoryArch) -> Iterator[None]:
     before, modules = list(sys.path), set(sys.modules)
     folder = None if arch.file is None else arch.file.resolve().parent
     if folder is None:
-        sys.path.append(str(Path.cwd()))
+        sys.path.append("")  # the working directory, as `python -m` has it
     else:
         sys.path.insert(0, str(folder))
     try:
