@@ -206,6 +206,13 @@ def test_a_lost_gpu_does_not_hide_the_others(driver: Install) -> None:
     )
 
 
+def test_figures_that_make_no_sense_are_skipped(driver: Install) -> None:
+    driver(FakeDriver((FakeGpu(total=0, reserved=0), FakeGpu())))
+    found = survey()
+    assert [gpu.index for gpu in found.gpus] == [1]
+    assert "between 1 byte and 10 TiB" in found.skipped[0]
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

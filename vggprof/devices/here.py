@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from vggprof.devices.device import Device
 from vggprof.devices.identify import identify, slice_of
 from vggprof.devices.nvml import Asked, MemoryInfo, NvmlFailed, Session, session
-from vggprof.errors import GpuUnavailable
+from vggprof.errors import DeviceError, GpuUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _survey(nvml: Session) -> Survey:
     for index in range(nvml.ask("nvmlDeviceGetCount") or 0):
         try:
             gpus += _gpu(nvml.gpu(index), index, skipped)
-        except NvmlFailed as failed:
+        except (NvmlFailed, DeviceError) as failed:  # the latter for figures that make no sense
             skipped.append(f"GPU {index}: {failed}")
     driver, cuda = nvml.ask("nvmlSystemGetDriverVersion"), nvml.ask("nvmlSystemGetCudaDriverVersion_v2")
     return Survey(
