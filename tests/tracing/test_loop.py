@@ -251,3 +251,8 @@ def test_two_batches_give_every_batch(amp: Amp, layout: Layout) -> None:
         return trace(module, batch=batch, amp=amp, layout=layout)
 
     assert BatchLine(at(2), at(4)).at(33) == at(33)
+
+
+def test_channels_last_where_there_is_none_says_so() -> None:
+    with pytest.raises(ArchError, match="net: channels_last: required rank 4 tensor"):
+        trace(nn.Conv3d(3, 4, 3), (3, 8, 8, 8), layout=Layout.CHANNELS_LAST)

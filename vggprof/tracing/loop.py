@@ -30,17 +30,25 @@ def trace_network(
 
     Raises ArchError where the network cannot run on such samples, naming the layer and what came in.
     """
-    module.train(setup.training)
-    if setup.dtype is Dtype.FP16:
-        module.half()
-    if setup.layout is Layout.CHANNELS_LAST:
-        module.to(memory_format=torch.channels_last)
+    _prepare(module, setup, arch)
     try:
         workload = classification(setup, input_shape, labels=(setup.batch,), steps=steps)
         return trace_workload(module, workload, setup, arch=arch)
     except LabelShapeError as other:
         workload = classification(setup, input_shape, labels=other.shape, steps=steps)
         return trace_workload(module, workload, setup, arch=arch)
+
+
+def _prepare(module: nn.Module, setup: Setup, arch: str) -> None:
+    """Bring *module* into the mode, dtype and layout of *setup*."""
+    module.train(setup.training)
+    if setup.dtype is Dtype.FP16:
+        module.half()
+    if setup.layout is Layout.CHANNELS_LAST:
+        try:
+            module.to(memory_format=torch.channels_last)
+        except RuntimeError as error:
+            raise ArchError(f"{arch}: channels_last: {str(error).splitlines()[0]}") from error
 
 
 def trace_workload(module: nn.Module, workload: Workload, setup: Setup, *, arch: str) -> Trace:

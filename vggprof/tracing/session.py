@@ -174,7 +174,7 @@ class Session:
         registered = {parameter.storage for parameter in self._state}
         owners: dict[int, int | None] = {}
         for operator in self.recorder.operators:
-            for operand in operator.inputs:
+            for operand in operator.inputs if operator.layer is not None else ():
                 if operand.storage in registered:
                     owners.setdefault(operand.storage, operator.layer)
         return owners
