@@ -28,7 +28,7 @@ T = TypeVar("T", bound=Tensor)
 _HAND_BACK_BYTES = 128 * 2**20
 _MOVES = frozenset({Tensor.to, Tensor.cpu, Tensor.cuda})
 # On meta this one runs in Python (torch/_refs), and took half the time that it takes to build a DenseNet.
-_SLOW_FILLS: frozenset[Callable[..., Any]] = frozenset({Tensor.normal_, nn.init.normal_})
+_SLOW_FILLS: tuple[object, ...] = (Tensor.normal_, nn.init.normal_)
 
 
 class ToMeta:
