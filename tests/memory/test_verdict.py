@@ -1,0 +1,123 @@
+"""Verdicts on small timelines and small cards, by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from vggprof.devices import Range, custom_device
+from vggprof.memory.allocator import AllocatorConfig
+from vggprof.memory.run import Place
+from vggprof.memory.timeline import Allocate, Ask, Need, Timeline
+from vggprof.memory.verdict import Prediction, Room, Status, predict
+from vggprof.memory.workspaces.actions import Workspace
+from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
+from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
+from vggprof.memory.workspaces.query import CudnnQuery
+from vggprof.trace import Kind, Layer, Mark, Operator, Phase, Setup, Trace
+from vggprof.units import MIB
+
+IMAGE = Strided.contiguous((1, 1, 8, 8))
+WORKSPACE = Workspace(
+    CudnnQuery(Pass.WGRAD, "float32", IMAGE, IMAGE, IMAGE, (0, 0), (1, 1), (1, 1), "A"), CudnnSettings()
+)
+ANSWER = Answer((Plan("eng1", 20 * MIB, (), False),), "cuDNN 9", 20 * MIB, 20 * MIB)
+NOBODY = NoAnswer("nobody to ask", 0, 20 * MIB)
+
+
+def small_timeline() -> Timeline:
+    """64 MiB of parameters, 32 of activations, then a workspace: a peak of 96 MiB and the workspace."""
+    operators = (
+        Operator("aten.relu.default", 0, Phase.FORWARD, 0, (), (), ()),
+        Operator("aten.convolution_backward.default", 0, Phase.BACKWARD, 0, (), (), ()),
+    )
+    layers = (Layer("conv", "conv", "Conv2d", (), None, training=True),)
+    needs = (
+        Need(64 * MIB, 64 * MIB, Kind.PARAMETER, 0, None, ""),
+        Need(32 * MIB, 32 * MIB, Kind.ACTIVATION, 0, 0, ""),
+    )
+    events = (Allocate(0), Mark(None, Phase.MODEL), Allocate(1), Ask(WORKSPACE, 1), Mark(0, Phase.BACKWARD))
+    return Timeline(Trace("net", Setup(), "2.15.0", layers, (), (), operators, ()), needs, events)
+
+
+def room(mib: int, *, context: Range | None = None, others: int = 0) -> Room:
+    """A card of *mib* usable; the process needs 100 MiB outside the allocator unless said otherwise."""
+    device = replace(custom_device(mib * MIB), usable=Range.exact(mib * MIB))
+    return Room(
+        device, AllocatorConfig(), context or Range.exact(100 * MIB), held_by_others_bytes=others * MIB
+    )
+
+
+def predicted(room: Room, answer: Answer | NoAnswer = ANSWER) -> Prediction:
+    return predict(small_timeline(), {WORKSPACE: answer}, room)
+
+
+@pytest.mark.parametrize(
+    ("mib", "status", "spare"),
+    # 64 + 32 + 20 MiB reserved and 100 of context: 216 MiB.
+    [(216, Status.FITS, 0), (300, Status.FITS, 84), (215, Status.OOM, -1), (150, Status.OOM, -66)],
+)
+def test_known_needs_fit_or_fail_at_the_last_byte(mib: int, status: Status, spare: int) -> None:
+    prediction = predicted(room(mib))
+    assert (prediction.status, prediction.spare_bytes) == (status, spare * MIB)
+    assert prediction.process.likely == 216 * MIB
+
+
+def test_memory_that_others_hold_is_gone() -> None:
+    assert predicted(room(316, others=100)).status is Status.FITS
+    assert predicted(room(316, others=101)).status is Status.OOM
+
+
+def test_between_the_ends_it_is_tight() -> None:
+    """216 MiB are needed at the likely context; 196 at its low end, 266 at its high end."""
+    context = Range(80 * MIB, 100 * MIB, 150 * MIB)
+    assert [predicted(room(mib, context=context)).status for mib in (266, 265, 196, 195)] == [
+        Status.FITS,
+        Status.TIGHT,
+        Status.TIGHT,
+        Status.OOM,
+    ]
+
+
+def test_a_missing_answer_is_a_range_and_not_a_guess() -> None:
+    prediction = predicted(room(1000), NOBODY)
+    reserved = prediction.peak_reserved
+    assert (reserved.low, reserved.likely, reserved.high) == (96 * MIB, None, 116 * MIB)
+    assert prediction.process.likely is None
+    assert prediction.spare_bytes == (1000 - 216) * MIB
+    assert [predicted(room(mib), NOBODY).status for mib in (216, 215, 196, 195)] == [
+        Status.FITS,
+        Status.TIGHT,
+        Status.TIGHT,
+        Status.OOM,
+    ]
+
+
+def test_the_peak_is_divided_without_rest() -> None:
+    prediction = predicted(room(300))
+    assert prediction.peak_allocated.likely == 116 * MIB
+    assert sum(prediction.breakdown_bytes.values()) == sum(prediction.layer_bytes.values()) == 116 * MIB
+    assert {kind: n for kind, n in prediction.breakdown_bytes.items() if n} == {
+        "parameters": 64 * MIB,
+        "activations": 32 * MIB,
+        "workspaces": 20 * MIB,
+    }
+    assert prediction.peak == Place(0, Phase.BACKWARD, "conv", "aten.convolution_backward.default")
+
+
+def test_out_of_memory_says_where_and_in_pytorchs_words() -> None:
+    prediction = predicted(room(190))
+    assert prediction.failure is not None
+    assert prediction.failure.place == Place(0, Phase.FORWARD, "conv", "aten.relu.default")
+    assert prediction.failure.oom.requested_bytes == 32 * MIB
+    message = prediction.oom_message or ""
+    assert message.startswith(
+        "CUDA out of memory. Tried to allocate 32.00 MiB. GPU 0 has a total capacity of 190.00"
+    )
+    assert "64.00 MiB is allocated by PyTorch" in message
+
+
+def test_workspaces_are_listed_with_their_source() -> None:
+    (row,) = predicted(room(300)).workspaces
+    assert (row.layer, row.which, row.nbytes, row.source) == ("conv", "wgrad", 20 * MIB, "cuDNN 9")
+    (row,) = predicted(room(300), NOBODY).workspaces
+    assert (row.nbytes, row.low_bytes, row.high_bytes, row.source) == (None, 0, 20 * MIB, "nobody to ask")
