@@ -149,7 +149,7 @@ def test_lenet_with_dense_c3() -> None:
 def test_nin_for_imagenet() -> None:
     """The published snapshot has 29 MB of 4-byte weights.
 
-    By layer: 34,944 + 2 * 9,312, 614,656 + 2 * 65,792, 885,120 + 2 * 147,840, 3,539,968, 1,049,600, 1,025,000.
+    By layer: 34,944 + 2 * 9,312, 614,656 + 2 * 65,792, 885,120 + 2 * 147,840, 3,539,968, 1,049,600, 1,025,000
     """
     params = count(shipped("nin-imagenet"))
     assert params == 7_595_176

@@ -1,8 +1,8 @@
 """The JSON Schema of specs: up to date, satisfied by every shipped spec, and not by mistakes."""
 
-import json
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -11,8 +11,6 @@ from vggprof.spec.nodes import Entries, Items, Node, Scalar, compose
 from vggprof.spec.place import Problems
 from vggprof.spec.schema import schema, schema_text
 from vggprof.spec.words import WORDS
-
-jsonschema = pytest.importorskip("jsonschema")
 
 
 def as_json(node: Node) -> object:
@@ -31,8 +29,16 @@ def parsed(text: str) -> object:
     return as_json(node)
 
 
-def is_valid(document: object) -> bool:
-    return bool(jsonschema.Draft7Validator(schema()).is_valid(document))
+Judge: TypeAlias = Callable[[object], bool]
+
+
+@pytest.fixture(scope="module")
+def is_valid() -> Judge:
+    """Return whether a document satisfies the schema, by another's judgement."""
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft7Validator.check_schema(schema())
+    judge: Judge = jsonschema.Draft7Validator(schema()).is_valid
+    return judge
 
 
 def test_the_shipped_schema_is_up_to_date() -> None:
@@ -40,12 +46,8 @@ def test_the_shipped_schema_is_up_to_date() -> None:
     assert shipped == schema_text(), "run: python -m vggprof.spec.schema > specs/vggspec.schema.json"
 
 
-def test_it_is_a_schema() -> None:
-    jsonschema.Draft7Validator.check_schema(json.loads(schema_text()))
-
-
 @pytest.mark.parametrize("name", shipped_names())
-def test_shipped_specs_satisfy_it_and_name_it(name: str) -> None:
+def test_shipped_specs_satisfy_it_and_name_it(is_valid: Judge, name: str) -> None:
     text = find_shipped(name).read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=vggspec.schema.json\n")
     assert is_valid(parsed(text))
@@ -64,7 +66,7 @@ def test_shipped_specs_satisfy_it_and_name_it(name: str) -> None:
         "lrn",
     ],
 )
-def test_what_the_reader_takes_it_takes(item: str) -> None:
+def test_what_the_reader_takes_it_takes(is_valid: Judge, item: str) -> None:
     assert is_valid(parsed(f"input: 3x8x8\nlayers:\n  - {item}\n"))
 
 
@@ -83,7 +85,7 @@ MISTAKES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("text", MISTAKES.values(), ids=list(MISTAKES))
-def test_mistakes(text: str) -> None:
+def test_mistakes(is_valid: Judge, text: str) -> None:
     assert not is_valid(parsed(text))
 
 
