@@ -97,6 +97,8 @@ ITEMS = {
         "19:37: c: groups: unknown parameter 'depthwize'; the parameters here are width; did you mean "
         "'depthwise'?"
     ],
+    "c: {conv: 8, channels: 4, kernel: 3}": ["19:18: c: channels is said twice"],
+    "c: {conv: {channels: 4, kernel: 3}, kernel: 1}": ["19:41: c: kernel is said twice"],
     # Sizes
     "c: {conv: 0, kernel: 3}": ["19:15: c: channels is 0; a whole number from 1 to 10000000 is wanted"],
     "c: {conv: -8, kernel: 3}": ["19:15: c: channels is -8; a whole number from 1 to 10000000 is wanted"],
@@ -141,6 +143,9 @@ ITEMS = {
         f"19:42: unknown op 'drop'; {FOLLOWERS} can; did you mean 'dropout'?"
     ],
     "c: {conv: 8, kernel: 3, then: {dropout: 2}}": ["19:45: dropout: p is 2; a number from 0 to 1 is wanted"],
+    "c: {conv: 8, kernel: 3, then: {dropout: 0.2, then: relu}}": [
+        "19:35: `then:` cannot stand within `then:`; list all that follows: [relu, dropout]"
+    ],
     # Branches
     "r: {add: {a: []}}": ["19:14: add wants two branches or more, as in {add: {main: [...], shortcut: []}}"],
     "r: {concat: 3}": [

@@ -118,6 +118,7 @@ class Expander:
         return tuple(layer for layer in made if layer is not None)
 
     def _follower(self, node: Node, names: Names, base: str | None, here: Here) -> Layer | None:
+        """Return one layer that ``then:`` says; what its defaults say to follow it does not follow here."""
         self._spend(node.at, here)
         call = Call(None, node) if isinstance(node, Scalar) else None
         if isinstance(node, Entries):
@@ -125,6 +126,10 @@ class Expander:
         if call is None or call.word.text not in FOLLOWERS:
             self._refuse(node.at, _cannot_follow(node))
             return None
+        if then_of(call) is not None:
+            self._problems.add(
+                node.at, "`then:` cannot stand within `then:`; list all that follows: [relu, dropout]"
+            )
         word = call.word
         op = make(word.text, self._options(call, names), word.at, self._problems, who=word.text)
         name = here.scope.follower(WORDS[word.text].short or word.text, base, word.at)

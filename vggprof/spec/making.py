@@ -67,6 +67,8 @@ def read_options(
             problems.add(key.at, _lead(who, word) + _no_such_option(word, key.text, tuple(kinds)))
             values[key.text] = WRONG
             continue
+        if key.text in values:
+            problems.add(key.at, f"{who}: {key.text} is said twice")
         try:
             values[key.text] = check(kinds[key.text], node, names)
         except OptionError as error:
