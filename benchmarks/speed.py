@@ -171,8 +171,8 @@ def ratio(what: str, seconds: float, other: str, other_seconds: float, budget: f
 
 def inside_rows(inside: Inside) -> list[Row]:
     """Return the rows about tracing."""
-    first, last = inside.depth[0], inside.depth[-1]
-    growth = (last[1] / last[0]) / (first[1] / first[0])
+    (half, half_s), (whole, whole_s) = inside.depth
+    growth = (whole_s / half_s) / (whole / half)
     return [
         Row(
             "tracing VGG-16's three training steps, warm",
@@ -183,8 +183,8 @@ def inside_rows(inside: Inside) -> list[Row]:
         faster(1, inside.fvcore_1_s, inside.trace_s, 1),
         *([] if inside.fvcore_32_s is None else [faster(32, inside.fvcore_32_s, inside.trace_s, 50)]),
         Row(
-            f"time an operator at {last[0]:,} operators, against {first[0]:,}",
-            f"{growth:.2f} x ({1e6 * last[1] / last[0]:.0f} us)",
+            f"time an operator at {whole:,} operators, against {half:,}",
+            f"{growth:.2f} x ({1e6 * whole_s / whole:.0f} us)",
             "linear: 1.25 x",
             kept=growth <= 1.25,
         ),
