@@ -47,6 +47,13 @@ def test_contiguous_is_torchs_on_permuted_tensors(
     assert contiguous(_layout(tensor), order) == _layout(tensor.contiguous(memory_format=torch_order))
 
 
+@given(shape=st.lists(st.integers(0, 4), max_size=3))
+def test_tensors_of_few_axes(shape: list[int]) -> None:
+    made = torch.empty(shape)
+    assert empty(tuple(shape), MemoryFormat.CONTIGUOUS) == _layout(made)
+    assert is_contiguous(_layout(made), MemoryFormat.CONTIGUOUS)
+
+
 def test_expanded_tensors_are_not_contiguous() -> None:
     gradient = _layout(torch.ones(()).expand(2, 3, 4, 4))
     assert suggested(gradient) is MemoryFormat.CONTIGUOUS

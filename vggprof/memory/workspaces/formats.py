@@ -80,5 +80,6 @@ def pinned_strides(tensor: Strided, order: MemoryFormat) -> Strided:
 
 def _inner_to_outer(axes: int, order: MemoryFormat) -> tuple[int, ...]:
     """Axes from the one that moves fastest."""
-    spatial = tuple(range(axes - 1, 1, -1))
-    return (1, *spatial, 0) if order is MemoryFormat.CHANNELS_LAST else (*spatial, 1, 0)
+    if order is MemoryFormat.CHANNELS_LAST:
+        return (1, *range(axes - 1, 1, -1), 0)
+    return tuple(range(axes - 1, -1, -1))

@@ -51,24 +51,32 @@ def keep(context: str, answers: Mapping[str, Plans]) -> None:
     if not answers:
         return
     rows = [(_hash(context, key), _sealed(plans)) for key, plans in answers.items()]
-    with suppress(sqlite3.Error, OSError), _opened(make=True) as database, database:
+    with suppress(sqlite3.Error, OSError):
+        try:
+            _write(rows)
+        except sqlite3.OperationalError:  # locked, or not to be written
+            return
+        except sqlite3.DatabaseError:  # damaged
+            _remove(larger_than=-1)
+            _write(rows)
+
+
+def _write(rows: list[tuple[bytes, bytes]]) -> None:
+    _remove(larger_than=MAX_BYTES)
+    with _opened(make=True) as database, database:
         database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
 
 
 @contextmanager
 def _opened(*, make: bool = False) -> Iterator[sqlite3.Connection]:
-    """Give the database; *make* makes it where it is missing and a new one where it is damaged or too large.
+    """Give the database; *make* makes it where it is missing.
 
     Raises OSError where the cache is switched off or cannot be used, sqlite3.Error where the file is none.
     """
-    directory = cache_directory()
-    if directory is None:
-        raise FileNotFoundError("the cache is switched off")
-    path = directory / FILE
+    path = _path()
+    mode = "rwc" if make else "ro"
     if make:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _renew(path)
-    mode = "rwc" if make else "ro"
     with closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout=_PATIENCE_S, uri=True)) as database:
         if make:
             database.execute("PRAGMA synchronous = OFF")  # a lost answer is asked again
@@ -78,13 +86,18 @@ def _opened(*, make: bool = False) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def _renew(path: Path) -> None:
-    """Remove the file where it is too large or no database any more. Raises OSError."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        whole = file.read(16) in (b"", b"SQLite format 3\x00")
-    if not whole or path.stat().st_size > MAX_BYTES:
+def _path() -> Path:
+    """Return the database's place. Raises FileNotFoundError where the cache is switched off."""
+    directory = cache_directory()
+    if directory is None:
+        raise FileNotFoundError("the cache is switched off")
+    return directory.absolute() / FILE
+
+
+def _remove(*, larger_than: int) -> None:
+    """Remove the database where it has more than so many bytes. Raises OSError."""
+    path = _path()
+    if path.exists() and path.stat().st_size > larger_than:
         path.unlink()
 
 
