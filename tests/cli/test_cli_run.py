@@ -168,6 +168,12 @@ def test_full_standard_output_is_said(tmp_path: Path) -> None:
     assert done.stderr == "Error: standard output cannot be written: No space left on device\n"
 
 
+def test_closed_standard_output_is_said(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it when started with it closed
+    assert run(["list"]) == 2
+    assert capsys.readouterr().err == "Error: standard output is closed; name a file with -o\n"
+
+
 def _raise(error: BaseException) -> Callable[[], NoReturn]:
     def fail() -> NoReturn:
         raise error

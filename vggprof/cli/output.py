@@ -82,6 +82,8 @@ def choose_output(form: str | None, path: Path | None) -> Output:
 
 def _print(text: str) -> None:
     """Write to standard output; a character that its encoding lacks is written as an escape."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed; name a file with -o")
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False)
