@@ -1,9 +1,9 @@
 """What ``torch.backends.cudnn.benchmark`` does to memory: a search the first time, then the fastest plan.
 
 get_plans_from_find and generate_and_filter_plans in ATen/native/cudnn/Conv_v8.cpp, time_sorted_plan in
-cudnn_frontend. The first call with a query takes one workspace for all plans that it times, gives it back, and
-then, as conv_benchmark_empty_cache in Convolution.cpp is on by default, returns every free segment to the
-driver. Which plan is fastest cannot be known without the GPU.
+cudnn_frontend. The first call with a query takes one workspace for all plans that it times, gives it back,
+and then, as conv_benchmark_empty_cache in Convolution.cpp is on by default, returns every free segment to
+the driver. Which plan is fastest cannot be known without the GPU.
 """
 
 from dataclasses import dataclass
