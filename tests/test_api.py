@@ -1,0 +1,122 @@
+"""The Python API: public names, live modules, and answers from disk that need no torch."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import vggprof
+from vggprof import api
+from vggprof.trace import Trace
+
+BATCH = 4
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 5))
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.zeros(BATCH, 3, 6, 6)
+
+
+@pytest.mark.parametrize("name", vggprof.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(vggprof, name) is not None
+    assert name in dir(vggprof)
+
+
+def test_functions_come_before_rooms_of_the_same_name() -> None:
+    import_module("vggprof.trace")  # binds the room to the package
+    assert vggprof.trace is api.trace
+    assert vggprof.memory is api.memory
+    assert vggprof.compare is api.compare
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError):
+        _ = vggprof.no_such_name  # type: ignore[attr-defined]
+
+
+def test_a_live_module_is_traced_and_left_as_it_was(net: nn.Module, images: torch.Tensor) -> None:
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    trace = vggprof.trace(net, images, optimizer="adam")
+    assert isinstance(trace, Trace)
+    assert (trace.setup.batch, trace.setup.optimizer.value, trace.steps) == (BATCH, "adam", 3)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert all(parameter.grad is None and not parameter.is_meta for parameter in net.parameters())
+
+
+def test_layers_of_a_live_module(net: nn.Module, images: torch.Tensor) -> None:
+    table = vggprof.layers(vggprof.trace(net, images, steps=1))
+    assert table.totals.params == sum(parameter.numel() for parameter in net.parameters())
+    # Convolution: 4 images x 36 pixels x 8 x 3 x 9; linear: 4 x 288 x 5.
+    assert table.totals.macs == 4 * 36 * 8 * 27 + 4 * 288 * 5
+    assert len(table.to_frame()) == len(table.rows) == 4
+
+
+def test_own_loss_and_own_step(net: nn.Module, images: torch.Tensor) -> None:
+    def loss(out: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return nn.functional.mse_loss(out, wanted)
+
+    def step(module: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        module(x).square().mean().backward()
+        optimizer.step()
+
+    by_loss = vggprof.trace(net, images, loss=loss, targets=torch.zeros(BATCH, 5))
+    assert any("mse_loss" in operator.name for operator in by_loss.operators)
+    by_step = vggprof.trace(net, (images,), step=step, optimizer="sgd")
+    assert vggprof.layers(by_step).totals.macs == vggprof.layers(by_loss).totals.macs
+    assert vggprof.memory(by_step).peak.allocated_bytes > 0
+
+
+def test_words_that_are_none_name_the_nearest(net: nn.Module, images: torch.Tensor) -> None:
+    with pytest.raises(vggprof.UsageError, match=r"'adamm' is none of .*; did you mean 'adam'"):
+        vggprof.trace(net, images, optimizer="adamm")
+    with pytest.raises(vggprof.UsageError, match="'training' is none of train, infer"):
+        vggprof.trace(net, images, mode="training")
+
+
+def test_a_trace_has_its_own_setup(net: nn.Module, images: torch.Tensor) -> None:
+    trace = vggprof.trace(net, images, steps=1)
+    assert vggprof.layers(trace, trace.setup).setup == trace.setup
+    with pytest.raises(vggprof.UsageError, match="was made in another setup"):
+        vggprof.layers(trace, vggprof.Setup(batch=99))
+
+
+def test_compare_takes_names_and_traces(net: nn.Module, images: torch.Tensor) -> None:
+    trace = vggprof.trace(net, images, steps=1)
+    comparison = vggprof.compare([trace, "lenet5"])
+    assert [arch.name for arch in comparison.archs] == ["Sequential", "lenet5"]
+    with pytest.raises(vggprof.UsageError, match="two architectures or more; got 1"):
+        vggprof.compare(["lenet5"])
+
+
+def test_the_same_question_again_needs_no_torch(tmp_path: Path) -> None:
+    """In processes of their own; the second has no torch to import."""
+    code = (
+        "from vggprof.cli.run import run; import sys; sys.exit(run(['memory', 'lenet5', '--format', 'json']))"
+    )
+    no_torch = "import sys; sys.modules['torch'] = None; " + code
+
+    def answer(code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={"PATH": "", "HOME": str(tmp_path), "VGGPROF_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    first = answer(code)
+    assert "peak" in first
+    assert answer(no_torch) == first
