@@ -1,20 +1,22 @@
 """A network's training on GPUs that are not here: predictions, and the largest batches that fit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from vggprof.devices import Device, Library, Range, context_range
 from vggprof.memory.allocator import AllocatorConfig
-from vggprof.memory.rules import Platform, script
+from vggprof.memory.rules import Platform
 from vggprof.memory.run import Answers
 from vggprof.memory.search import largest_batch
 from vggprof.memory.timeline import Timeline, timeline
 from vggprof.memory.verdict import Prediction, Room, fits, predict
 from vggprof.memory.workspaces.advisor import Advisor
+from vggprof.memory.workspaces.blas import BlasSettings
 from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.memory.workspaces.device import DeviceProperties
+from vggprof.memory.workspaces.scratch import Target
 from vggprof.memory.workspaces.targets import Choice
 from vggprof.trace import Trace
 
@@ -31,6 +33,7 @@ class Software:
     cudnn: Choice
     settings: CudnnSettings
     allocator: AllocatorConfig
+    blas: BlasSettings = field(default_factory=BlasSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,13 @@ class Forecast:
     def asked(self, batch: int, card: Card) -> tuple[Timeline, Answers, Room]:
         """Return what the allocator of *card* is asked at *batch*, with cuDNN's answers, and its room."""
         platform = self._platform(card.device)
-        line = timeline(self._traces(batch), lambda operator: script(operator, platform))
-        return line, self._advisor.answers(line.asked, properties_of(card.device)), self._room(card)
+        line = timeline(self._traces(batch), platform.script)
+        answers = self._advisor.answers(line.asked, platform.target.device)
+        return line, answers, self._room(card)
+
+    def unruled(self, batch: int, card: Card) -> tuple[str, ...]:
+        """Return the names of operators of whose own memory nothing is known, each once."""
+        return self._platform(card.device).unruled(self._traces(batch).operators)
 
     def _platform(self, device: Device) -> Platform:
         software = self._software
@@ -82,8 +90,7 @@ class Forecast:
         numbers = (9, 0, 0) if library is None else library.numbers[:3]
         major, minor, patch = numbers
         return Platform(
-            capability=device.capability,
-            torch=software.torch,
+            target=Target(properties_of(device), software.torch, software.blas),
             cudnn_version=major * 10_000 + minor * 100 + patch,
             settings=software.settings,
         )
