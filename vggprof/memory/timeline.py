@@ -5,7 +5,7 @@ which, in order (`vggprof.memory.workspaces`). The timeline is what the device's
 device it is; only what cuDNN asks for is left open, as the question.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -105,13 +105,14 @@ class _Builder:
         self._trace = trace
         self._rule = rule
         self._placed: set[int] = set()
+        self._scripts: dict[Hashable, Script] = {}
 
     def operator(self, number: int) -> None:
         """Write what the operator does, with its outputs where its rule places them."""
         operator = self._trace.operators[number]
         outputs = _outputs_by_position(operator)
         taken: dict[str, int] = {}
-        for action in self._rule(operator):
+        for action in self._script(operator):
             match action:
                 case Output(index):
                     self._place(outputs.get(index))
@@ -130,6 +131,18 @@ class _Builder:
                     self.events.append(Ask(action, number))
                 case _:
                     assert_never(action)
+
+    def _script(self, operator: Operator) -> Script:
+        """Return what the rule says; steps repeat themselves, and the rule is asked once for equal calls."""
+        operands = (*operator.inputs, *operator.outputs)
+        call = (
+            operator.name,
+            operator.arguments,
+            *((operand.name, operand.shape, operand.strides, operand.dtype) for operand in operands),
+        )
+        if call not in self._scripts:
+            self._scripts[call] = self._rule(operator)
+        return self._scripts[call]
 
     def born(self, storage: int) -> None:
         """Write a birth, unless its operator's rule has placed it."""
