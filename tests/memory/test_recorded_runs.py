@@ -38,7 +38,7 @@ def test_peaks_and_marks_are_those_of_the_gpu(
     assert predicted.peak_reserved.likely == row["peak_reserved"]
     marks = {
         f"{mark.phase}{'' if mark.step is None else mark.step}": (mark.allocated_bytes, mark.reserved_bytes)
-        for mark in predicted.marks
+        for mark in predicted.shown.marks
     }
     recorded = {name: (mark["allocated"], mark["reserved"]) for name, mark in row["marks"].items()}
     assert marks == {name: held for name, held in recorded.items() if name != "start"}

@@ -8,7 +8,7 @@ from vggprof.devices import Range, custom_device
 from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.run import Place
 from vggprof.memory.timeline import Allocate, Ask, Need, Timeline
-from vggprof.memory.verdict import Prediction, Room, Status, predict
+from vggprof.memory.verdict import Composition, Prediction, Room, Status, compose, predict
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
@@ -49,6 +49,10 @@ def room(mib: int, *, context: Range | None = None, others: int = 0) -> Room:
 
 def predicted(room: Room, answer: Answer | NoAnswer = ANSWER) -> Prediction:
     return predict(small_timeline(), {WORKSPACE: answer}, room)
+
+
+def composed(room: Room, answer: Answer | NoAnswer = ANSWER) -> Composition:
+    return compose(small_timeline(), {WORKSPACE: answer}, predicted(room, answer))
 
 
 @pytest.mark.parametrize(
@@ -93,15 +97,15 @@ def test_a_missing_answer_is_a_range_and_not_a_guess() -> None:
 
 
 def test_the_peak_is_divided_without_rest() -> None:
-    prediction = predicted(room(300))
+    prediction, composition = predicted(room(300)), composed(room(300))
     assert prediction.peak_allocated.likely == 116 * MIB
-    assert sum(prediction.breakdown_bytes.values()) == sum(prediction.layer_bytes.values()) == 116 * MIB
-    assert {kind: n for kind, n in prediction.breakdown_bytes.items() if n} == {
+    assert sum(composition.breakdown_bytes.values()) == sum(composition.layer_bytes.values()) == 116 * MIB
+    assert {kind: n for kind, n in composition.breakdown_bytes.items() if n} == {
         "parameters": 64 * MIB,
         "activations": 32 * MIB,
         "workspaces": 20 * MIB,
     }
-    assert prediction.peak == Place(0, Phase.BACKWARD, "conv", "aten.convolution_backward.default")
+    assert prediction.shown.peak == Place(0, Phase.BACKWARD, "conv", "aten.convolution_backward.default")
 
 
 def test_out_of_memory_says_where_and_in_pytorchs_words() -> None:
@@ -117,7 +121,7 @@ def test_out_of_memory_says_where_and_in_pytorchs_words() -> None:
 
 
 def test_workspaces_are_listed_with_their_source() -> None:
-    (row,) = predicted(room(300)).workspaces
+    (row,) = composed(room(300)).workspaces
     assert (row.layer, row.which, row.nbytes, row.source) == ("conv", "wgrad", 20 * MIB, "cuDNN 9")
-    (row,) = predicted(room(300), NOBODY).workspaces
+    (row,) = composed(room(300), NOBODY).workspaces
     assert (row.nbytes, row.low_bytes, row.high_bytes, row.source) == (None, 0, 20 * MIB, "nobody to ask")

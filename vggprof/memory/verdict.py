@@ -8,11 +8,13 @@ from typing import assert_never
 from vggprof.devices import Device, Range
 from vggprof.memory.allocator import AllocatorConfig, oom_message
 from vggprof.memory.allocator.rules import BLOCK_BYTES, round_up
-from vggprof.memory.run import Answers, End, Failure, Machine, MarkPoint, Place, Top, at_peak, run
+from vggprof.memory.run import Answers, End, Failure, Machine, Run, Top, at_peak, run
 from vggprof.memory.timeline import Ask, Timeline
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Workspaces
 from vggprof.trace import Kind
+
+_LIKELY = (End.LIKELY,)
 
 # Names of what is at the peak besides the kinds of storages.
 WORKSPACES = "workspaces"
@@ -96,13 +98,8 @@ class Prediction:
     peak_reserved: Estimate
     context: Range
     usable_bytes: int
-    peak: Place
-    breakdown_bytes: dict[str, int]  # at the peak of what is allocated, by kind; they sum to it
-    layer_bytes: dict[str | None, int]  # the same by layer
-    fragmentation_bytes: int  # reserved but not allocated, at that peak
-    marks: tuple[MarkPoint, ...]
-    workspaces: tuple[WorkspaceRow, ...]
-    retries: int
+    shown: Run  # the likely one, on this GPU where it fits, else on one without end
+    machine: Machine  # that `shown` ran on
     failure: Failure | None
 
     @property
@@ -124,31 +121,54 @@ class Prediction:
         return None if self.failure is None else oom_message(self.failure.oom)
 
 
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What the peak of what is allocated is made of, and what each pass of each layer takes for its call."""
+
+    breakdown_bytes: dict[str, int]  # by kind; they sum to the peak
+    layer_bytes: dict[str | None, int]  # by layer; they sum to the peak
+    fragmentation_bytes: int  # reserved but not allocated, at that peak
+    workspaces: tuple[WorkspaceRow, ...]
+
+
 def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     """Run *timeline* with cuDNN's *answers* on the GPU of *room*, at both ends of what is not known."""
-    runs = [run(timeline, answers, room.machine(end), end) for end in End]
-    low, high = runs[0], runs[2]
-    status = Status.FITS if high.fits else Status.TIGHT if low.fits else Status.OOM
-    if not high.fits:
-        runs = [run(timeline, answers, room.endless, end) for end in End]
-    machine = room.machine(End.LIKELY) if high.fits else room.endless
-    needed, top = runs[1], at_peak(timeline, answers, machine, runs[1])
+    exact = _is_exact(timeline, answers)
+    needed = {end: run(timeline, answers, room.endless, end) for end in (_LIKELY if exact else End)}
+    ends = {end: needed[End.LIKELY if exact else end] for end in End}
+    answered = not any(isinstance(answers[ask], NoAnswer) for ask in timeline.asked)
+    pressed = {end: _pressed(timeline, answers, room.machine(end), end, ends[end]) for end in End}
+    fits_all = pressed[End.HIGH].fits
+    status = Status.FITS if fits_all else Status.TIGHT if pressed[End.LOW].fits else Status.OOM
+    shown = pressed if fits_all else ends
     return Prediction(
         device=room.device,
         status=status,
-        peak_allocated=_estimate(timeline, answers, [r.peak_allocated_bytes for r in runs]),
-        peak_reserved=_estimate(timeline, answers, [r.peak_reserved_bytes for r in runs]),
+        peak_allocated=_estimate([shown[end].peak_allocated_bytes for end in End], answered=answered),
+        peak_reserved=_estimate([shown[end].peak_reserved_bytes for end in End], answered=answered),
         context=room.context,
         usable_bytes=room.usable.likely,
-        peak=needed.peak,
+        shown=shown[End.LIKELY],
+        machine=room.machine(End.LIKELY) if fits_all else room.endless,
+        failure=pressed[End.LOW].failure if status is Status.OOM else None,
+    )
+
+
+def compose(timeline: Timeline, answers: Answers, prediction: Prediction) -> Composition:
+    """Say what the peak of *prediction*, made of the same *timeline* and *answers*, consists of."""
+    top = at_peak(timeline, answers, prediction.machine, prediction.shown)
+    return Composition(
         breakdown_bytes=_by_kind(timeline, top),
         layer_bytes=_by_layer(timeline, top),
-        fragmentation_bytes=top.reserved_bytes - needed.peak_allocated_bytes,
-        marks=needed.marks,
+        fragmentation_bytes=top.reserved_bytes - prediction.shown.peak_allocated_bytes,
         workspaces=_workspaces(timeline, answers),
-        retries=needed.retries,
-        failure=low.failure if status is Status.OOM else None,
     )
+
+
+def _pressed(timeline: Timeline, answers: Answers, machine: Machine, end: End, free: Run) -> Run:
+    """Return the run on *machine*; where all that *free* took without end is there, it is that run."""
+    most = min(n for n in (machine.capacity_bytes, machine.limit_bytes) if n is not None)
+    return free if free.peak_reserved_bytes <= most else run(timeline, answers, machine, end)
 
 
 def fits(timeline: Timeline, answers: Answers, room: Room) -> bool:
@@ -156,11 +176,16 @@ def fits(timeline: Timeline, answers: Answers, room: Room) -> bool:
     return run(timeline, answers, room.machine(End.LIKELY)).fits
 
 
-def _estimate(timeline: Timeline, answers: Answers, ends: list[int]) -> Estimate:
-    """Return what runs at the three ends gave; nothing is likely where somebody's answer is missing."""
-    known = not any(isinstance(answers[ask], NoAnswer) for ask in timeline.asked)
-    known = known and all(need.low_bytes == need.high_bytes for need in timeline.needs)
-    return Estimate(min(ends), ends[1] if known else None, max(ends))
+def _is_exact(timeline: Timeline, answers: Answers) -> bool:
+    """Whether every size is known, so that the ends are one."""
+    asked = (answers[ask] for ask in timeline.asked)
+    exact = all(isinstance(answer, Answer) and answer.low_bytes == answer.high_bytes for answer in asked)
+    return exact and all(need.low_bytes == need.high_bytes for need in timeline.needs)
+
+
+def _estimate(ends: list[int], *, answered: bool) -> Estimate:
+    """Return what runs at the three ends gave; where nobody could be asked, none is likely."""
+    return Estimate(min(ends), ends[1] if answered else None, max(ends))
 
 
 def _by_kind(timeline: Timeline, top: Top) -> dict[str, int]:
