@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,7 +110,7 @@ def test_vgg16s_second_convolution(
     ]
 
 
-def _by_c_api(device: DeviceProperties, queries: list[CudnnQuery]) -> list[list[list[object]]]:
+def _by_c_api(device: DeviceProperties, queries: list[CudnnQuery]) -> list[list[tuple[int, int, list[str]]]]:
     """The same questions to the C API, in a process of its own."""
     requests = "".join(
         json.dumps({"device": device.cudnn_json(), "query": q.message()}) + "\n" for q in queries
