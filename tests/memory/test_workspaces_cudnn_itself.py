@@ -136,15 +136,15 @@ def test_answers_are_those_of_the_c_api(worker: Worker, device: DeviceProperties
     for query, expected in zip(queries, _by_c_api(device, queries), strict=True):
         plans = worker.ask(device.cudnn_json(), query)
         assert not isinstance(plans, Failure)
-        numerical = [[note for note in plan.notes if not note.startswith(_BEHAVIOR)] for plan in plans]
-        told = [
-            [plan.engine, plan.workspace_bytes, notes] for plan, notes in zip(plans, numerical, strict=True)
-        ]
         assert expected
-        assert told == expected
+        told = [(plan.engine, plan.workspace_bytes, _numerical(plan.notes)) for plan in plans]
+        assert told == [(engine, size, _numerical(notes)) for engine, size, notes in expected]
 
 
-_BEHAVIOR = ("RUNTIME_COMPILATION", "REQUIRES_", "SUPPORTS_", "CUBLASLT_DEPENDENCY")
+def _numerical(notes: Iterable[str]) -> list[str]:
+    """Notes of the kind that the C API was asked for, without one that older frontends do not know."""
+    other = ("RUNTIME_COMPILATION", "REQUIRES_", "SUPPORTS_", "CUBLASLT_DEPENDENCY", "STRICT_NAN_PROP")
+    return [note for note in notes if not note.startswith(other)]
 
 
 def test_settings_filter_the_same_plans(advisor: Advisor) -> None:
