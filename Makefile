@@ -29,7 +29,9 @@ demo: $(VENV)/.installed
 	$(BIN)/vggprof compare alexnet vgg11
 	$(BIN)/vggprof memory vgg16 --batch 32
 
-# The script pytest, unlike `python -m pytest`, does not put this folder before the installed package.
+# The tests are of the installed package: neither they nor what they start may import from this folder instead.
+test golden bench: export PYTHONSAFEPATH := 1
+
 test: $(VENV)/.extras
 	$(BIN)/pytest $(ARGS)
 
