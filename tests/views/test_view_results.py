@@ -2,7 +2,10 @@
 
 import csv
 import json
+from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -25,6 +28,8 @@ from vggprof.forms import Form
 from vggprof.spec import Summary
 from vggprof.trace import Amp, Kind, Layout, Mode, Optimizer, Parameter, Phase, Setup
 from vggprof.views.phrases import say_setup
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 CONV = LayerRow(
     name="conv1",
@@ -276,3 +281,18 @@ def test_names_of_users_are_never_markup(form: Form) -> None:
 )
 def test_setup_for_people(setup: Setup, said: str) -> None:
     assert say_setup(setup) == said
+
+
+@pytest.mark.parametrize(
+    ("view", "name"),
+    [
+        (views.specs, "list.txt"),
+        (views.layers, "layers.txt"),
+        (views.compare, "demo-compare.txt"),
+        (views.memory, "demo-memory.txt"),
+    ],
+)
+def test_samples_in_docstrings_are_what_comes_out(view: Callable[..., str], name: str) -> None:
+    sample = dedent((view.__doc__ or "").partition("::\n\n")[2]).rstrip(" \n")
+    assert sample.endswith("\n...")
+    assert (GOLDEN / name).read_text(encoding="utf-8").startswith(sample.removesuffix("..."))

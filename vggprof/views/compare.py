@@ -54,16 +54,16 @@ def compare(comparison: Comparison, form: Form) -> str:
 
     As a table it begins like this::
 
-    vgg11 against alexnet
+        vgg11 against alexnet
 
-    batch 1, training with momentum, fp32
+        batch 1, training with momentum, fp32
 
-    Totals
-    quantity          alexnet        vgg11    vgg11 / alexnet
-    ------------  -----------  -----------  -----------------
-    parameters     61,100,840  132,863,336             2.17 x
-    MACs forward     714.19 M       7.61 G            10.65 x
-    ...
+        Totals
+        quantity               alexnet        vgg11  vgg11 / alexnet
+        ------------------  ----------  -----------  ---------------
+        parameters          61,100,840  132,863,336           2.17 x
+        MACs forward          714.19 M       7.61 G          10.65 x
+        ...
     """
     match form:
         case Form.TABLE:

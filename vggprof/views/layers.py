@@ -66,17 +66,18 @@ def layers(table: LayerTable, form: Form) -> str:
 
     As a table it begins like this::
 
-    lenet5: layers
+        lenet5: layers
 
-    batch 1, training with momentum, fp32
-    Parameters: 61,706
-    MACs: 416.52 K forward, 715.44 K backward; FLOPs are 2 x MACs: 833.04 K forward
-    ...
+        batch 1, training with momentum, fp32
+        Parameters: 61,706
+        MACs: 416.52 K forward, 715.44 K backward; FLOPs are 2 x MACs: 833.04 K forward
+        Activations: 57.04 KiB of outputs made, 31.62 KiB saved for the backward pass
 
-    Cost
-    layer    operator    output        params      MACs    MACs backward  ...
-    -------  ----------  ----------  --------  --------  ---------------
-    conv1    Conv2d      1x6x28x28        156  117.60 K         117.60 K
+        Cost
+        layer       operator   output      params  MACs fwd  MACs bwd       made      saved  most
+        ----------  ---------  ----------  ------  --------  --------  ---------  ---------  ------
+        c1          Conv2d     1x6x28x28      156  117.60 K  117.60 K  18.38 KiB          0
+        ...
     """
     match form:
         case Form.TABLE:

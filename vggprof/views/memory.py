@@ -23,16 +23,19 @@ def memory(memory: TensorMemory, form: Form) -> str:
 
     As a table it begins like this::
 
-    vgg16: memory of tensors
+        vgg16: memory of tensors
 
-    batch 32, training with momentum, fp32
-    Peak: 4.43 GiB in step 1, backward, at conv1_2 (aten.convolution_backward.default)
-    ...
+        batch 32, training with momentum, fp32
+        Peak: 3.71 GiB in step 1, backward, at relu4_3 (aten.threshold_backward.default)
+        These are bytes of tensors alone: library workspaces (cuDNN, cuBLAS), what the allocator holds back
+          and the CUDA context are not in yet, so a GPU needs more than this.
 
-    What the peak is made of
-    kind                bytes    share
-    -----------  ------------  -------
-    parameters     527.79 MiB   11.64 %
+        What the peak is made of
+        kind                  bytes    share
+        ---------------  ----------  -------
+        parameters       527.79 MiB   13.9 %
+        gradients        498.67 MiB   13.1 %
+        ...
     """
     match form:
         case Form.TABLE:

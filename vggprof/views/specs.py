@@ -30,12 +30,13 @@ def specs(summaries: Sequence[Summary], form: Form) -> str:
 
     As a table it begins like this::
 
-    Shipped architectures
+        Shipped architectures
 
-    name     also    input      parameters                what it is
-    -------  ------  ---------  ------------------------  -----------------------
-    vgg16    vgg-d   3x224x224  classes=1000, width=64    VGG-16, configuration D
-    """
+        name          also            input      parameters              what it is
+        ------------  --------------  ---------  ----------------------  -------------------------------------------------------------
+        alexnet       alexnet-owt     3x224x224  classes=1000            AlexNet for one GPU
+        ...
+    """  # noqa: E501 - as wide as the table is
     match form:
         case Form.TABLE:
             return text_of(_document(summaries))
