@@ -8,7 +8,7 @@ from vggprof.memory.allocator.blocks import Block
 from vggprof.memory.allocator.config import AllocatorConfig
 from vggprof.memory.allocator.outcome import OutOfMemory
 from vggprof.memory.allocator.simulator import Allocator
-from vggprof.memory.allocator.stats import Stats
+from vggprof.memory.allocator.stats import Counters, Stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +107,26 @@ def replay_on(allocator: Allocator, events: Iterable[Event], live: dict[int, Blo
     *live* holds what is allocated, by id; it is changed. Raises ValueError as ``replay`` does.
     """
     marks: list[MarkPoint] = []
-    peak, peak_event = allocator.peak_allocated_bytes, -1
+    malloc, free, counters = allocator.malloc, allocator.free, allocator.counters
+    peak, peak_event = counters.allocated_peak, -1
     for index, event in enumerate(events):
         match event:
-            case Alloc(id, size, stream):
-                block = allocator.malloc(size, stream)
+            case Alloc():
+                block = malloc(event.size_bytes, event.stream)
                 if isinstance(block, OutOfMemory):
                     return Replay(allocator.stats, tuple(marks), peak_event, block, index)
-                if live.setdefault(id, block) is not block:
-                    raise ValueError(f"event {index}: allocation {id} exists already")
-                if allocator.peak_allocated_bytes > peak:
-                    peak, peak_event = allocator.peak_allocated_bytes, index
-            case Free(id):
-                allocator.free(_taken(live, id, index))
-            case FreeRequested(id):
-                allocator.request_free(_found(live, id, index))
-            case FreeCompleted(id):
-                allocator.complete_free(_taken(live, id, index))
-            case Mark(name):
-                marks.append(_mark_point(allocator, name, index))
+                if live.setdefault(event.id, block) is not block:
+                    raise ValueError(f"event {index}: allocation {event.id} exists already")
+                if counters.allocated_peak > peak:
+                    peak, peak_event = counters.allocated_peak, index
+            case Free():
+                free(_taken(live, event.id, index))
+            case FreeRequested():
+                allocator.request_free(_found(live, event.id, index))
+            case FreeCompleted():
+                allocator.complete_free(_taken(live, event.id, index))
+            case Mark():
+                marks.append(mark_point(counters, event.name, index))
             case EmptyCache():
                 allocator.empty_cache()
             case _:
@@ -140,17 +141,19 @@ def _found(live: dict[int, Block], name: int, index: int) -> Block:
 
 
 def _taken(live: dict[int, Block], name: int, index: int) -> Block:
-    block = _found(live, name, index)
-    del live[name]
+    block = live.pop(name, None)
+    if block is None:
+        raise ValueError(f"event {index}: allocation {name} does not exist")
     return block
 
 
-def _mark_point(allocator: Allocator, name: str, index: int) -> MarkPoint:
+def mark_point(counters: Counters, name: str, event: int) -> MarkPoint:
+    """Return what *counters* say after *event* events."""
     return MarkPoint(
         name=name,
-        event=index,
-        allocated_bytes=allocator.allocated_bytes,
-        reserved_bytes=allocator.reserved_bytes,
-        peak_allocated_bytes=allocator.peak_allocated_bytes,
-        peak_reserved_bytes=allocator.peak_reserved_bytes,
+        event=event,
+        allocated_bytes=counters.allocated,
+        reserved_bytes=counters.reserved,
+        peak_allocated_bytes=counters.allocated_peak,
+        peak_reserved_bytes=counters.reserved_peak,
     )

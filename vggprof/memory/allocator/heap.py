@@ -99,13 +99,14 @@ class Heap:
     def hand_out(self, block: Block, requested: int, rounded: int) -> Block:
         """Give *block* to a tensor; where the rest is worth it, only its first *rounded* bytes."""
         rest = block.size - rounded
+        was_split = block.prev is not None or block.next is not None
         if rest >= BLOCK_BYTES and (
             block.pool.is_small or self.expandable or (rounded < self.max_split and rest > SMALL_BYTES)
         ):
             if block.home is None:
-                self.counters.idle(-rounded if block.is_split() else rest)
+                self.counters.idle(-rounded if was_split else rest)
             block = self._split(block, rounded)
-        elif block.home is None and block.is_split():
+        elif was_split and block.home is None:
             self.counters.idle(-block.size)
         block.allocated = block.busy = True
         block.requested = requested
@@ -127,11 +128,16 @@ class Heap:
         """Make a busy block free for reuse, merged with its free neighbours."""
         counters, size = self.counters, block.size
         del self.live[block.address]
-        change = -self.merge(block, block.prev) - self.merge(block, block.next)
+        change, before, after = 0, block.prev, block.next
+        if before is not None and not before.busy:
+            change -= self.merge(block, before)
+        if after is not None and not after.busy:
+            change -= self.merge(block, after)
         block.busy = False
         block.pool.insert(block)
         if block.home is None:
-            change += block.size if block.is_split() else 0
+            if block.prev is not None or block.next is not None:
+                change += block.size
             if change:
                 counters.idle(change)
         counters.active -= size

@@ -16,8 +16,10 @@ from vggprof.memory.allocator.layout import Segment, restore, segments_of
 from vggprof.memory.allocator.outcome import OutOfMemory, Refusal
 from vggprof.memory.allocator.recalled import place, reorder, ties
 from vggprof.memory.allocator.release import collect_garbage, release_cached, release_oversize
-from vggprof.memory.allocator.rules import EXABYTE
+from vggprof.memory.allocator.rules import BLOCK_BYTES, EXABYTE, SMALL_BYTES
 from vggprof.memory.allocator.stats import Stats
+
+_LAST = BLOCK_BYTES - 1
 
 
 class Allocator:
@@ -30,7 +32,7 @@ class Allocator:
     segment.
     """
 
-    __slots__ = ("_heap", "_rounded")
+    __slots__ = ("_heap", "_plain", "_rounded", "counters")
 
     def __init__(  # noqa: PLR0913 - a device has that many sides
         self,
@@ -50,7 +52,9 @@ class Allocator:
             limit_bytes=config.limit_bytes(total_bytes) if limit_bytes is None else limit_bytes,
             listener=listener,
         )
+        self.counters = self._heap.counters  # to be read, where stats would take too long
         self._rounded: dict[int, int] = {}
+        self._plain = not any(config.roundup_divisions)
 
     @property
     def config(self) -> AllocatorConfig:
@@ -65,22 +69,12 @@ class Allocator:
     @property
     def reserved_bytes(self) -> int:
         """Bytes of segments now."""
-        return self._heap.counters.reserved
+        return self.counters.reserved
 
     @property
     def allocated_bytes(self) -> int:
         """Bytes of live blocks now."""
-        return self._heap.counters.allocated
-
-    @property
-    def peak_allocated_bytes(self) -> int:
-        """The most bytes of live blocks so far."""
-        return self._heap.counters.allocated_peak
-
-    @property
-    def peak_reserved_bytes(self) -> int:
-        """The most bytes of segments so far."""
-        return self._heap.counters.reserved_peak
+        return self.counters.allocated
 
     def segments(self) -> tuple[Segment, ...]:
         """Return every segment with its blocks, by address."""
@@ -104,13 +98,11 @@ class Allocator:
 
     def malloc(self, size: int, stream: int = 0) -> Block | OutOfMemory:
         """Allocate *size* bytes (at least 1: torch does not ask the allocator for none) for *stream*."""
-        rounded = self._rounded.get(size)
-        if rounded is None:
-            if size < 1:
-                raise ValueError(f"an allocation of {size} bytes never reaches the allocator")
-            rounded = self._rounded[size] = self._heap.config.block_bytes(size)
+        if size < 1:
+            raise ValueError(f"an allocation of {size} bytes never reaches the allocator")
         heap = self._heap
-        pool = heap.pool_of(rounded)
+        rounded = (size + _LAST) & -BLOCK_BYTES if self._plain else self._round(size)
+        pool = heap.small if rounded <= SMALL_BYTES else heap.large
         block = heap.search(pool, rounded, stream)
         if block is None:
             grown = self._grow(pool, size, rounded, stream)
@@ -157,10 +149,17 @@ class Allocator:
             raise ValueError(f"{block!r} does not wait to be freed")
         self._heap.give_back(block)
 
+    def _round(self, size: int) -> int:
+        """Return the block for *size* bytes where roundup_power2_divisions is set."""
+        rounded = self._rounded.get(size)
+        if rounded is None:
+            rounded = self._rounded[size] = self._heap.config.block_bytes(size)
+        return rounded
+
     def _grow(self, pool: Pool, size: int, rounded: int, stream: int) -> Block | OutOfMemory:
         """Get memory from the device, giving back as much of the cache as it takes; the retries of malloc."""
         heap = self._heap
-        if size > EXABYTE:
+        if size >= EXABYTE:
             return self._out_of_memory(size, rounded, Refusal.TOO_LARGE)
         if heap.collects:
             collect_garbage(heap)

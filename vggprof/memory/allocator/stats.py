@@ -58,14 +58,18 @@ class Counters:
         self.inactive = self.inactive_peak = 0
         self.segments = self.retries = self.ooms = self.rejections = 0
 
+    # Every allocation passes here: comparing is three times as fast as calling max().
     def allocate(self, size: int, requested: int) -> None:
         """Count a block of *size* bytes for *requested* ones."""
         self.allocated += size
-        self.allocated_peak = max(self.allocated_peak, self.allocated)
         self.active += size
-        self.active_peak = max(self.active_peak, self.active)
         self.requested += requested
-        self.requested_peak = max(self.requested_peak, self.requested)
+        if self.allocated > self.allocated_peak:  # noqa: PLR1730
+            self.allocated_peak = self.allocated
+        if self.active > self.active_peak:  # noqa: PLR1730
+            self.active_peak = self.active
+        if self.requested > self.requested_peak:  # noqa: PLR1730
+            self.requested_peak = self.requested
 
     def reserve(self, size: int) -> None:
         """Count *size* bytes more, or fewer, of segments."""
@@ -75,7 +79,8 @@ class Counters:
     def idle(self, size: int) -> None:
         """Count *size* bytes more, or fewer, of inactive split blocks."""
         self.inactive += size
-        self.inactive_peak = max(self.inactive_peak, self.inactive)
+        if self.inactive > self.inactive_peak:  # noqa: PLR1730
+            self.inactive_peak = self.inactive
 
     def reset_peaks(self) -> None:
         """torch.cuda.reset_peak_memory_stats."""

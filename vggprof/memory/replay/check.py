@@ -14,6 +14,7 @@ from vggprof.memory.allocator import (
     Stats,
     Tie,
 )
+from vggprof.memory.allocator.events import mark_point
 from vggprof.memory.replay.ages import Ages
 from vggprof.memory.replay.recorded_device import RecordedDevice
 from vggprof.memory.replay.snapshot import Action, DeviceTrace, TraceEvent
@@ -242,17 +243,7 @@ class _Check:
     def _note_marks(self, index: int) -> None:
         while self.marks and self.marks[0][1] <= index:
             name, _ = self.marks.pop(0)
-            stats = self.allocator.stats
-            self.points.append(
-                MarkPoint(
-                    name=name,
-                    event=index,
-                    allocated_bytes=stats.allocated_bytes,
-                    reserved_bytes=stats.reserved_bytes,
-                    peak_allocated_bytes=stats.peak_allocated_bytes,
-                    peak_reserved_bytes=stats.peak_reserved_bytes,
-                )
-            )
+            self.points.append(mark_point(self.allocator.counters, name, index))
 
     def _agreement(self) -> Agreement:
         count = dict.fromkeys(Action, 0)

@@ -66,7 +66,7 @@ def _runs(row: object, where: str, config: AllocatorConfig) -> Iterator[Recorded
             raise FileFormatError(f"{where}: a run needs events")
         events = tuple(_event(item, f"{where}: event {at}") for at, item in enumerate(part["events"]))
         marks = tuple(_mark(item, where) for item in part.get("marks", []))
-        yield RecordedRun(row["config"], edge, DeviceTrace(0, events, (), config), marks)
+        yield RecordedRun(row["config"], edge, DeviceTrace(0, events, (), config, begins_empty=True), marks)
 
 
 def _event(item: object, where: str) -> TraceEvent:

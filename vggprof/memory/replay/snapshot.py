@@ -59,6 +59,7 @@ class DeviceTrace:
     events: tuple[TraceEvent, ...]
     segments: tuple[Segment, ...]
     config: AllocatorConfig | None  # the settings it ran under; None where the file does not tell
+    begins_empty: bool = False  # recorded from the first allocation on; the end need not be known then
 
 
 def read_snapshot(path: Path) -> tuple[DeviceTrace, ...]:
@@ -78,7 +79,7 @@ def snapshot_of(data: object, name: str) -> tuple[DeviceTrace, ...]:
     ]
     config = _config(top, name)
     devices = []
-    for device in range(max([len(traces), *(owner + 1 for owner, _ in segments)])):
+    for device in sorted({*range(len(traces)), *(owner for owner, _ in segments)}):
         where = f"{name}: device_traces[{device}]"
         entries = traces[device] if device < len(traces) else []
         if not isinstance(entries, list):
@@ -117,7 +118,7 @@ def _event(entry: object, trace: str, at: int) -> TraceEvent:
 
 def _segment(item: object, where: str) -> tuple[int, Segment]:
     segment = _dictionary(item, where)
-    if tuple(segment.get("segment_pool_id", DEFAULT_POOL)) != DEFAULT_POOL:
+    if segment.get("segment_pool_id", DEFAULT_POOL) not in (DEFAULT_POOL, [0, 0]):
         raise FileFormatError(f"{where}: memory pools of CUDA graphs and MemPool are not modelled")
     kind = segment.get("segment_type")
     if kind not in ("small", "large"):

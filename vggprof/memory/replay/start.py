@@ -36,6 +36,8 @@ def starting_segments(trace: DeviceTrace, config: AllocatorConfig) -> tuple[Segm
     Where a block that is gone at the end had an unsplit rest, the rest is found from the first block that was
     later cut behind it. Raises FileFormatError for a trace whose events contradict its end.
     """
+    if trace.begins_empty:
+        return ()
     held, memory = _walk_back(trace)
     addresses = sorted(held)
     limits = _limits(addresses, sorted((start, stretch.end) for start, stretch in memory.items()))
