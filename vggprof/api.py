@@ -12,14 +12,18 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from vggprof.analyzers import LayerTable, TensorMemory, layer_table, tensor_memory
+from vggprof.analyzers import LayerTable, layer_table, tensor_memory
 from vggprof.compare import Comparison
 from vggprof.compare import compare as compare_tables
 from vggprof.errors import UsageError, did_you_mean
+from vggprof.memory.forecast import Forecast
+from vggprof.memory.report import MemoryReport, report
 from vggprof.spec import Summary, summaries
 from vggprof.spec.arch import content_key, parse_arch
+from vggprof.target import Target
 from vggprof.trace import Amp, Mode, Optimizer, Setup, Trace
 from vggprof.trace.cached import cached_trace
+from vggprof.trace.traces import Traces
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,9 +44,22 @@ def layers(what: Subject, setup: Setup | None = None) -> LayerTable:
     return layer_table(_trace_of(what, setup))
 
 
-def memory(what: Subject, setup: Setup | None = None) -> TensorMemory:
-    """Return the live bytes of tensors at each mark and at the peak; raises as `layers` does."""
-    return tensor_memory(_trace_of(what, setup))
+def memory(what: Subject, setup: Setup | None = None, target: Target | None = None) -> MemoryReport:
+    """Return what training takes on the GPU of *target*, on the one that is here, or on a ladder of cards.
+
+    Raises as `layers` does, DeviceError for a GPU that nobody knows, GpuUnavailable for one that is not here.
+    """
+    target = target or Target()
+    cards, software = target.cards(), target.software()
+    first = _trace_of(what, setup)
+
+    def at(batch: int) -> Trace:
+        if isinstance(what, str) and batch != first.setup.batch:
+            return trace_arch(what, replace(first.setup, batch=batch))
+        return first
+
+    with Forecast(Traces(at), software) as forecast:
+        return report(forecast, first.setup.batch, cards, search=isinstance(what, str))
 
 
 def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:

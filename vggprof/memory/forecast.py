@@ -53,8 +53,8 @@ class Forecast:
     """
 
     def __init__(self, traces: Callable[[int], Trace], software: Software) -> None:
-        self._traces = traces
-        self._software = software
+        self.traces = traces
+        self.software = software
         self._advisor = Advisor(software.cudnn)
 
     def __enter__(self) -> Self:
@@ -76,16 +76,16 @@ class Forecast:
     def asked(self, batch: int, card: Card) -> tuple[Timeline, Answers, Room]:
         """Return what the allocator of *card* is asked at *batch*, with cuDNN's answers, and its room."""
         platform = self._platform(card.device)
-        line = timeline(self._traces(batch), platform.script)
+        line = timeline(self.traces(batch), platform.script)
         answers = self._advisor.answers(line.asked, platform.target.device)
         return line, answers, self._room(card)
 
     def unruled(self, batch: int, card: Card) -> tuple[str, ...]:
         """Return the names of operators of whose own memory nothing is known, each once."""
-        return self._platform(card.device).unruled(self._traces(batch).operators)
+        return self._platform(card.device).unruled(self.traces(batch).operators)
 
     def _platform(self, device: Device) -> Platform:
-        software = self._software
+        software = self.software
         library = software.cudnn.library
         numbers = (9, 0, 0) if library is None else library.numbers[:3]
         major, minor, patch = numbers
@@ -96,10 +96,10 @@ class Forecast:
         )
 
     def _room(self, card: Card) -> Room:
-        context = card.context or context_range(card.device, self._software.cuda, libraries=_LIBRARIES)
+        context = card.context or context_range(card.device, self.software.cuda, libraries=_LIBRARIES)
         return Room(
             device=card.device,
-            config=self._software.allocator,
+            config=self.software.allocator,
             context=context,
             held_by_others_bytes=card.held_by_others_bytes,
             limit_bytes=card.limit_bytes,

@@ -1,16 +1,20 @@
 """One run of a timeline on one device: does it fit, what does it take, and where does it end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import TypeAlias, assert_never
 
-from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, OutOfMemory
+from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, BlockState, OutOfMemory
 from vggprof.memory.timeline import Allocate, Ask, Hold, Release, Timeline, TimelineEvent
 from vggprof.memory.workspaces.actions import Workspace
+from vggprof.memory.workspaces.benchmark import Search, search
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan, Workspaces
 from vggprof.trace import Mark, Operator, Phase
+
+# More than any device has.
+ENDLESS_BYTES = 2**60
 
 Answers: TypeAlias = Mapping[Workspace, Workspaces]
 
@@ -103,8 +107,8 @@ def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.L
     replay = _Replay(timeline, answers, machine, end)
     failed = replay.replay(len(timeline.events))
     return Run(
-        peak_allocated_bytes=replay.allocator.peak_allocated_bytes,
-        peak_reserved_bytes=replay.allocator.peak_reserved_bytes,
+        peak_allocated_bytes=replay.allocator.counters.allocated_peak,
+        peak_reserved_bytes=replay.allocator.counters.reserved_peak,
         peak=place_of(timeline, replay.peak_event),
         peak_event=replay.peak_event,
         requested=tuple(replay.requested),
@@ -135,6 +139,7 @@ class _Replay:
         self.live: dict[object, Held] = {}
         self.requested: list[int] = []
         self.peak_event = 0
+        self._capacity_bytes = machine.capacity_bytes
         self._timeline = timeline
         self._answers = answers
         self._end = end
@@ -148,8 +153,8 @@ class _Replay:
             refused = self._event(event, keep=number == last)
             if refused is not None:
                 return Failure(place_of(self._timeline, number), refused)
-            if self.allocator.peak_allocated_bytes > peak:
-                peak, self.peak_event = self.allocator.peak_allocated_bytes, number
+            if self.allocator.counters.allocated_peak > peak:
+                peak, self.peak_event = self.allocator.counters.allocated_peak, number
         return None
 
     def _event(self, event: TimelineEvent, *, keep: bool) -> OutOfMemory | None:
@@ -198,6 +203,8 @@ class _Replay:
         """
         answer = self._answers[workspace]
         backward = self._timeline.trace.operators[operator].phase is Phase.BACKWARD
+        if workspace.settings.benchmark and isinstance(answer, Answer):
+            self._search(answer, workspace, (workspace, backward))
         refused: OutOfMemory | None = None
         for plan, nbytes in self._plans(answer, self._ran.get((workspace, backward))):
             block = self._malloc(nbytes) if nbytes else None
@@ -213,11 +220,53 @@ class _Replay:
             return None
         return refused
 
+    def _search(self, answer: Answer, workspace: Workspace, key: tuple[Workspace, bool]) -> None:
+        """Take what cudnn.benchmark's search takes, the first time, and settle on a plan.
+
+        Where the largest workspace cannot be had, torch halves it until it can (Conv_v8.cpp); then all that
+        is cached goes back to the device.
+        """
+        if key in self._ran:
+            return
+        found = search(
+            answer, workspace.settings, free_bytes=self._free_bytes(), block_bytes=self._largest_block()
+        )
+        size = found.held_bytes
+        while size:
+            block = self._malloc(size)
+            if not isinstance(block, OutOfMemory):
+                self.allocator.free(block)
+                break
+            size //= 2
+        self.allocator.empty_cache()
+        if found.timed:
+            self._ran[key] = min(found.timed, key=self._rank(found))
+
+    def _rank(self, found: Search) -> Callable[[Plan], int]:
+        """Order the plans that compete: the end's own comes first."""
+        match self._end:
+            case End.LOW:
+                return lambda plan: plan.workspace_bytes
+            case End.LIKELY:
+                return found.timed.index
+            case End.HIGH:
+                return lambda plan: -plan.workspace_bytes
+
+    def _free_bytes(self) -> int:
+        capacity = self._capacity_bytes
+        return ENDLESS_BYTES if capacity is None else max(capacity - self.allocator.reserved_bytes, 0)
+
+    def _largest_block(self) -> int:
+        segments = self.allocator.segments()
+        return max(
+            (b.size_bytes for s in segments for b in s.blocks if b.state is BlockState.INACTIVE), default=0
+        )
+
     def _plans(self, answer: Workspaces, ran: Plan | None) -> list[tuple[Plan | None, int]]:
         match answer:
             case NoAnswer(_, low, high):
                 return [(None, self._between(low, high))]
-            case Answer(plans, _, low, high) if low == high or self._end is End.LIKELY:
+            case Answer(plans, _, low, high) if low == high or ran is not None or self._end is End.LIKELY:
                 first = [] if ran is None else [ran]
                 return [(plan, plan.workspace_bytes) for plan in (*first, *plans)]
             case Answer(_, _, low, high):

@@ -1,4 +1,4 @@
-"""The largest batch that fits."""
+"""Searches by replay: the largest batch that fits, the least memory that something fits into."""
 
 from collections.abc import Callable
 
@@ -21,3 +21,11 @@ def largest_batch(fits: Callable[[int], bool], *, start: int = 32) -> int:
             least_failing = batch
         batch = min(most * 2, MAX_BATCH) if least_failing is None else (most + least_failing) // 2
     return most
+
+
+def least_capacity(fits: Callable[[int], bool], *, too_little: int, enough: int, step: int) -> int:
+    """Return the least capacity between *too_little* and *enough* that *fits*, to within *step* bytes."""
+    while enough - too_little > step:
+        middle = (too_little + enough) // 2
+        too_little, enough = (too_little, middle) if fits(middle) else (middle, enough)
+    return enough

@@ -1,14 +1,16 @@
 """What a training takes on one GPU, whether it fits, and where it fails if it does not."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
 from vggprof.devices import Device, Range
 from vggprof.memory.allocator import AllocatorConfig, oom_message
-from vggprof.memory.allocator.rules import BLOCK_BYTES, round_up
+from vggprof.memory.allocator.rules import BLOCK_BYTES, ROUND_LARGE_BYTES, round_up
 from vggprof.memory.run import Answers, End, Failure, Machine, Run, Top, at_peak, run
+from vggprof.memory.search import least_capacity
 from vggprof.memory.timeline import Ask, Timeline
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Workspaces
@@ -97,17 +99,11 @@ class Prediction:
     peak_allocated: Estimate
     peak_reserved: Estimate
     context: Range
+    process: Estimate  # reserved and context, end by end
     usable_bytes: int
-    shown: Run  # the likely one, on this GPU where it fits, else on one without end
+    shown: Run  # at the likely end: on this GPU where it fits, else on one without end
     machine: Machine  # that `shown` ran on
     failure: Failure | None
-
-    @property
-    def process(self) -> Estimate:
-        """The whole process: what is reserved, and the context."""
-        reserved, context = self.peak_reserved, self.context
-        likely = None if reserved.likely is None else reserved.likely + context.likely
-        return Estimate(reserved.low + context.low, likely, reserved.high + context.high)
 
     @property
     def spare_bytes(self) -> int:
@@ -138,20 +134,27 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     ends = {end: needed[End.LIKELY if exact else end] for end in End}
     answered = not any(isinstance(answers[ask], NoAnswer) for ask in timeline.asked)
     pressed = {end: _pressed(timeline, answers, room.machine(end), end, ends[end]) for end in End}
-    fits_all = pressed[End.HIGH].fits
-    status = Status.FITS if fits_all else Status.TIGHT if pressed[End.LOW].fits else Status.OOM
-    shown = pressed if fits_all else ends
+    status = _status(pressed)
+    shown = {end: pressed[end] if pressed[end].fits else ends[end] for end in End}
+    outside = {End.LOW: room.context.low, End.LIKELY: room.context.likely, End.HIGH: room.context.high}
     return Prediction(
         device=room.device,
         status=status,
         peak_allocated=_estimate([shown[end].peak_allocated_bytes for end in End], answered=answered),
         peak_reserved=_estimate([shown[end].peak_reserved_bytes for end in End], answered=answered),
         context=room.context,
+        process=_estimate([shown[end].peak_reserved_bytes + outside[end] for end in End], answered=answered),
         usable_bytes=room.usable.likely,
         shown=shown[End.LIKELY],
-        machine=room.machine(End.LIKELY) if fits_all else room.endless,
+        machine=room.machine(End.LIKELY) if pressed[End.LIKELY].fits else room.endless,
         failure=pressed[End.LOW].failure if status is Status.OOM else None,
     )
+
+
+def _status(pressed: Mapping[End, Run]) -> Status:
+    if pressed[End.HIGH].fits:
+        return Status.FITS
+    return Status.TIGHT if pressed[End.LOW].fits else Status.OOM
 
 
 def compose(timeline: Timeline, answers: Answers, prediction: Prediction) -> Composition:
@@ -169,6 +172,25 @@ def _pressed(timeline: Timeline, answers: Answers, machine: Machine, end: End, f
     """Return the run on *machine*; where all that *free* took without end is there, it is that run."""
     most = min(n for n in (machine.capacity_bytes, machine.limit_bytes) if n is not None)
     return free if free.peak_reserved_bytes <= most else run(timeline, answers, machine, end)
+
+
+def least_process_bytes(timeline: Timeline, answers: Answers, room: Room, prediction: Prediction) -> int:
+    """Return the least that a process gets through with; where there is more memory it takes more.
+
+    To the allocator's 2 MiB, at the likely end. Only for a training that does not fit.
+    """
+    machine = room.machine(End.LIKELY)
+
+    def through(capacity: int) -> bool:
+        return run(timeline, answers, replace(machine, capacity_bytes=capacity)).fits
+
+    least = least_capacity(
+        through,
+        too_little=machine.capacity_bytes or 0,
+        enough=prediction.shown.peak_reserved_bytes,
+        step=ROUND_LARGE_BYTES,
+    )
+    return least + room.context.likely
 
 
 def fits(timeline: Timeline, answers: Answers, room: Room) -> bool:

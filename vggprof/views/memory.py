@@ -1,111 +1,173 @@
-"""The memory of tensors as text."""
+"""What training takes on a GPU, as text."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
-from vggprof.analyzers import BLOCK_BYTES, TensorMemory
 from vggprof.forms import Form
-from vggprof.trace import Kind
+from vggprof.memory.report import CardReport, MemoryReport
+from vggprof.memory.verdict import Composition, Estimate, Status
 from vggprof.units import format_bytes
 from vggprof.views.csv import csv_of
-from vggprof.views.document import Cell, Column, Document, Lines, Notes, Table, Unit
-from vggprof.views.json import Json, json_of
+from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
+from vggprof.views.json import json_of
 from vggprof.views.markdown import markdown_of
-from vggprof.views.phrases import NOT_MODELLED, TENSORS_ONLY, say_setup
+from vggprof.views.memory_json import result
+from vggprof.views.phrases import NOT_MODELLED, say_setup
 from vggprof.views.table import text_of
 
-_CSV_HEADER = ("what", "step", "phase", "layer", "kind", "allocated_bytes")
+_CSV_HEADER = ("what", "step", "phase", "layer", "kind", "allocated_bytes", "reserved_bytes")
+
+_LADDER_NOTE = (
+    "No GPU was named and none is here: these are common cards. Name one with --gpu for its largest batch, "
+    "what the peak is made of, and where it fails."
+)
 
 
-def memory(memory: TensorMemory, form: Form) -> str:
-    """Return *memory* in *form*.
+def memory(report: MemoryReport, form: Form) -> str:
+    """Return *report* in *form*.
 
     As a table it begins like this::
 
-        vgg16: memory of tensors
+    vgg16: memory of training
 
-        batch 32, training with momentum, fp32
-        Peak: 3.71 GiB in step 1, backward, at relu4_3 (aten.threshold_backward.default)
-        These are bytes of tensors alone: library workspaces (cuDNN, cuBLAS), what the allocator holds back
-          and the CUDA context are not in yet, so a GPU needs more than this.
-
-        What the peak is made of
-        kind                  bytes    share
-        ---------------  ----------  -------
-        parameters       527.79 MiB   13.9 %
-        gradients        498.67 MiB   13.1 %
-        ...
+    batch 32, training with momentum, fp32
+    GeForce RTX 3060 12GB: FITS, 4.90 GiB to spare of 11.63 GiB
+    Largest batch that fits: 125
+    ...
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(memory))
+            return text_of(_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(memory))
+            return markdown_of(_document(report))
         case Form.CSV:
-            return csv_of(_CSV_HEADER, _csv_rows(memory))
+            return csv_of(_CSV_HEADER, _csv_rows(report))
         case Form.JSON:
-            return json_of("memory", _result(memory), arch=memory.arch, setup=memory.setup)
+            return json_of("memory", result(report), arch=report.arch, setup=report.setup)
         case _:
             assert_never(form)
 
 
-def _document(memory: TensorMemory) -> Document:
-    return Document(
-        f"{memory.arch}: memory of tensors",
+def _document(report: MemoryReport) -> Document:
+    what = "training" if report.setup.training else "inference"
+    notes = Notes("Assumed", (*report.assumptions, NOT_MODELLED))
+    return Document(f"{report.arch}: memory of {what}", (*_blocks(report), _tensors(report), notes))
+
+
+def _blocks(report: MemoryReport) -> tuple[Block, ...]:
+    setup, only = say_setup(report.setup), report.single
+    if only is None or report.composition is None:
+        return (Lines((setup,)), _ladder(report.cards), Lines((_LADDER_NOTE,)))
+    return (
+        Lines((setup, *_verdict(only))),
+        _sizes(only),
+        _kinds(report.composition),
+        _layers(report.composition),
+        _marks(only),
+        *_workspaces(report.composition),
+    )
+
+
+def _verdict(only: CardReport) -> Iterator[str]:
+    prediction = only.prediction
+    spare, usable = format_bytes(abs(only.spare_bytes)), format_bytes(prediction.usable_bytes)
+    rest = f"{spare} to spare" if only.spare_bytes >= 0 else f"{spare} too little"
+    yield f"{prediction.device.name}: {prediction.status.value}, {rest} of {usable} usable"
+    if only.largest_batch is not None:
+        yield f"Largest batch that fits: {only.largest_batch}"
+    if prediction.status is Status.TIGHT:
+        yield "Tight: it fits if what is not known exactly turns out well, and not if it turns out badly."
+    failure = prediction.failure
+    if failure is not None:
+        place = failure.place
+        step = (
+            "while the model moves in" if place.step is None else f"in step {place.step}, {place.phase.value}"
+        )
+        at = f", at {place.layer}" if place.layer else ""
+        op = f" ({place.op})" if place.op else ""
+        yield f"Fails {step}{at}{op}, asking for {format_bytes(failure.oom.requested_bytes)}"
+        yield f"PyTorch will say: {prediction.oom_message}"
+
+
+def _sizes(only: CardReport) -> Table:
+    prediction = only.prediction
+    context = prediction.context
+    rows = (
+        ("PyTorch allocates at most", prediction.peak_allocated),
+        ("PyTorch reserves at most", prediction.peak_reserved),
+        ("context, outside PyTorch", Estimate(context.low, context.likely, context.high)),
+        ("whole process", prediction.process),
+    )
+    return Table(
+        "Memory on this GPU",
         (
-            Lines((say_setup(memory.setup), _peak(memory), TENSORS_ONLY)),
-            _kinds(memory),
-            _layers(memory),
-            _marks(memory),
-            Notes("Assumed", assumptions(memory)),
+            Column("what", Unit.TEXT),
+            Column("likely", Unit.BYTES),
+            Column("low", Unit.BYTES),
+            Column("high", Unit.BYTES),
         ),
+        tuple((name, size.likely, size.low, size.high) for name, size in rows),
     )
 
 
-def _peak(memory: TensorMemory) -> str:
-    peak = memory.peak
-    when = "while the model moves in" if peak.step is None else f"in step {peak.step}, {peak.phase.value}"
-    where = f", at {peak.layer}" if peak.layer else ""
-    what = f" ({peak.op})" if peak.op else ""
-    return f"Peak: {format_bytes(peak.allocated_bytes)} {when}{where}{what}"
-
-
-def _kinds(memory: TensorMemory) -> Table:
-    total = memory.peak.allocated_bytes
-    rows = [(kind.value, nbytes) for kind, nbytes in memory.breakdown_bytes.items() if nbytes]
+def _ladder(cards: Sequence[CardReport]) -> Table:
     return Table(
-        "What the peak is made of",
-        (Column("kind", Unit.TEXT), Column("bytes", Unit.BYTES), Column("share", Unit.PERCENT)),
-        (*((say_kind(kind), nbytes, nbytes / total) for kind, nbytes in rows), ("total", total, 1.0)),
-    )
-
-
-def _layers(memory: TensorMemory) -> Table:
-    """Return a row for each layer that has something at the peak, a column for each kind that there is."""
-    kinds = [kind for kind, nbytes in memory.breakdown_bytes.items() if nbytes]
-    by_layer: defaultdict[str | None, dict[Kind, int]] = defaultdict(dict)
-    for share in memory.shares:
-        by_layer[share.layer][share.kind] = share.allocated_bytes
-    return Table(
-        "By layer, at the peak",
+        "On common cards",
         (
-            Column("layer", Unit.TEXT),
-            *(Column(say_kind(kind), Unit.BYTES) for kind in kinds),
-            Column("total", Unit.BYTES),
+            Column("GPU", Unit.TEXT),
+            Column("usable", Unit.BYTES),
+            Column("verdict", Unit.TEXT),
+            Column("process", Unit.BYTES),
+            Column("low", Unit.BYTES),
+            Column("high", Unit.BYTES),
+            Column("reserved", Unit.BYTES),
+            Column("allocated", Unit.BYTES),
         ),
         tuple(
-            (layer or "(no layer)", *(parts.get(kind, 0) for kind in kinds), sum(parts.values()))
-            for layer, parts in by_layer.items()
+            (
+                card.prediction.device.name,
+                card.prediction.usable_bytes,
+                card.prediction.status.value,
+                card.prediction.process.likely,
+                card.prediction.process.low,
+                card.prediction.process.high,
+                card.prediction.peak_reserved.likely,
+                card.prediction.peak_allocated.likely,
+            )
+            for card in cards
         ),
     )
 
 
-def _marks(memory: TensorMemory) -> Table:
+def _kinds(composition: Composition) -> Table:
+    parts = composition.breakdown_bytes
+    total = sum(parts.values())
+    return Table(
+        "What is allocated at the peak",
+        (Column("kind", Unit.TEXT), Column("bytes", Unit.BYTES), Column("share", Unit.PERCENT)),
+        (
+            *((say_kind(kind), nbytes, nbytes / total) for kind, nbytes in parts.items() if nbytes),
+            ("total", total, 1.0),
+            ("besides, reserved but unused", composition.fragmentation_bytes, None),
+        ),
+    )
+
+
+def _layers(composition: Composition) -> Table:
+    return Table(
+        "By layer, at the peak",
+        (Column("layer", Unit.TEXT), Column("bytes", Unit.BYTES)),
+        tuple((layer or "(no layer)", nbytes) for layer, nbytes in composition.layer_bytes.items()),
+    )
+
+
+def _marks(only: CardReport) -> Table:
     """Return a row for each step, a column for each mark; the first row is from before the first step."""
-    phases = tuple(dict.fromkeys(mark.phase for mark in memory.marks))
+    marks = only.prediction.shown.marks
+    phases = tuple(dict.fromkeys(mark.phase for mark in marks))
     by_step: defaultdict[int | None, dict[str, int]] = defaultdict(dict)
-    for mark in memory.marks:
+    for mark in marks:
         by_step[mark.step][mark.phase] = mark.allocated_bytes
     return Table(
         "Allocated at the end of each phase, steps counted from 0",
@@ -114,65 +176,69 @@ def _marks(memory: TensorMemory) -> Table:
     )
 
 
+def _workspaces(composition: Composition) -> Iterator[Block]:
+    """Yield the workspaces of convolutions that take some, and who says so."""
+    taking = [row for row in composition.workspaces if row.high_bytes]
+    if taking:
+        yield Table(
+            "Workspaces of cuDNN, for the time of a call",
+            (
+                Column("layer", Unit.TEXT),
+                Column("pass", Unit.TEXT),
+                Column("bytes", Unit.BYTES),
+                Column("low", Unit.BYTES),
+                Column("high", Unit.BYTES),
+            ),
+            tuple((row.layer, row.which, row.nbytes, row.low_bytes, row.high_bytes) for row in taking),
+        )
+        yield Lines(tuple(f"Source: {source}" for source in dict.fromkeys(row.source for row in taking)))
+
+
+def _tensors(report: MemoryReport) -> Block:
+    tensors = report.tensors
+    peak = tensors.peak
+    when = "while the model moves in" if peak.step is None else f"in step {peak.step}, {peak.phase.value}"
+    where = f", at {peak.layer}" if peak.layer else ""
+    return Table(
+        f"Tensors alone, on any GPU: at most {format_bytes(peak.allocated_bytes)}, {when}{where}",
+        (Column("kind", Unit.TEXT), Column("bytes", Unit.BYTES), Column("share", Unit.PERCENT)),
+        (
+            *(
+                (say_kind(kind.value), nbytes, nbytes / peak.allocated_bytes)
+                for kind, nbytes in tensors.breakdown_bytes.items()
+                if nbytes
+            ),
+            ("total", peak.allocated_bytes, 1.0),
+        ),
+    )
+
+
 def say_kind(kind: str) -> str:
     """Return a kind of memory for people: ``optimizer state``."""
     return kind.replace("_", " ")
 
 
-def assumptions(memory: TensorMemory) -> tuple[str, ...]:
-    """Return what the numbers rest on and what they leave out, a sentence each."""
-    return tuple(_assumptions(memory))
-
-
-def _assumptions(memory: TensorMemory) -> Iterator[str]:
-    if memory.setup.training:
+def _csv_rows(report: MemoryReport) -> Iterator[tuple[Cell, ...]]:
+    """Yield each card, then marks and what the peak is made of; of tensors where there are several cards."""
+    for card in report.cards:
+        p = card.prediction
         yield (
-            "The loop is the plain one: the batch moves in, zero_grad(set_to_none=True), forward, "
-            "cross entropy, backward, step; the batch, the output and the loss stay bound until the next "
-            "step binds them again."
+            "card",
+            None,
+            p.status.value,
+            None,
+            p.device.name,
+            p.peak_allocated.likely,
+            p.peak_reserved.likely,
         )
-        yield "The optimizer works on all parameters at once (foreach), as torch.optim does on CUDA."
-    else:
-        yield (
-            "Inference is in eval mode under no_grad; the batch and the output stay bound until the next "
-            "step binds them again."
-        )
-    yield f"Each piece of memory counts rounded up to {BLOCK_BYTES} bytes, as PyTorch's CUDA allocator does."
-    yield (
-        "Left out: workspaces of cuDNN and cuBLAS, what the allocator holds back in its segments, the CUDA "
-        "context, and other processes."
-    )
-    yield NOT_MODELLED
-
-
-def _csv_rows(memory: TensorMemory) -> Iterator[tuple[Cell, ...]]:
-    """Yield the marks, the peak, and what the peak is made of by layer and kind."""
-    for mark in memory.marks:
-        yield "mark", mark.step, mark.phase, None, None, mark.allocated_bytes
-    peak = memory.peak
-    yield "peak", peak.step, peak.phase.value, peak.layer, None, peak.allocated_bytes
-    for share in memory.shares:
-        yield "share", peak.step, peak.phase.value, share.layer, share.kind.value, share.allocated_bytes
-
-
-def _result(memory: TensorMemory) -> dict[str, Json]:
-    peak = memory.peak
-    return {
-        "marks": [
-            {"step": mark.step, "phase": mark.phase, "allocated_bytes": mark.allocated_bytes}
-            for mark in memory.marks
-        ],
-        "peak": {
-            "allocated_bytes": peak.allocated_bytes,
-            "step": peak.step,
-            "phase": peak.phase.value,
-            "layer": peak.layer,
-            "op": peak.op,
-        },
-        "breakdown_bytes": {kind.value: nbytes for kind, nbytes in memory.breakdown_bytes.items()},
-        "shares": [
-            {"layer": share.layer, "kind": share.kind.value, "allocated_bytes": share.allocated_bytes}
-            for share in memory.shares
-        ],
-        "assumptions": list(assumptions(memory)),
-    }
+    only = report.single
+    if only is not None and report.composition is not None:
+        for mark in only.prediction.shown.marks:
+            yield "mark", mark.step, mark.phase, None, None, mark.allocated_bytes, mark.reserved_bytes
+        for kind, nbytes in report.composition.breakdown_bytes.items():
+            yield "share", None, None, None, kind, nbytes, None
+        return
+    for at in report.tensors.marks:
+        yield "mark", at.step, at.phase, None, None, at.allocated_bytes, None
+    for share in report.tensors.shares:
+        yield "share", None, None, share.layer, share.kind.value, share.allocated_bytes, None

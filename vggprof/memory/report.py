@@ -1,0 +1,130 @@
+"""The answer of the memory prediction: tensors alone, each card, and what it all rests on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vggprof.analyzers import TensorMemory, tensor_memory
+from vggprof.memory.forecast import Card, Forecast, Software
+from vggprof.memory.verdict import Composition, Prediction, compose, least_process_bytes, predict
+from vggprof.trace import Amp, Setup
+
+
+@dataclass(frozen=True, slots=True)
+class CardReport:
+    """What a training comes to on one card."""
+
+    card: Card
+    prediction: Prediction
+    largest_batch: int | None = None  # None where it was not searched for
+    least_process_bytes: int | None = None  # that the training would get through with, where it does not fit
+
+    @property
+    def spare_bytes(self) -> int:
+        """Bytes that stay free; negative where they miss, by the least that would do if that is known."""
+        if self.least_process_bytes is None:
+            return self.prediction.spare_bytes
+        return self.prediction.usable_bytes - self.least_process_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReport:
+    """What training a network takes: of tensors alone, and on one card or several."""
+
+    tensors: TensorMemory
+    cards: tuple[CardReport, ...]
+    composition: Composition | None  # of the peak, where there is one card
+    software: Software
+    assumptions: tuple[str, ...]
+
+    @property
+    def single(self) -> CardReport | None:
+        """The card where there is one; None for a ladder of several."""
+        return self.cards[0] if len(self.cards) == 1 else None
+
+    @property
+    def arch(self) -> str:
+        """The architecture as it was named."""
+        return self.tensors.arch
+
+    @property
+    def setup(self) -> Setup:
+        """How it is run."""
+        return self.tensors.setup
+
+
+def report(forecast: Forecast, batch: int, cards: Sequence[Card], *, search: bool = True) -> MemoryReport:
+    """Predict training at *batch* on each of *cards*; on a single one, *search* for the largest batch too."""
+    tensors = tensor_memory(forecast.traces(batch))
+    if len(cards) != 1:
+        reports = tuple(CardReport(card, forecast.predict(batch, card)) for card in cards)
+        return _reported(forecast, batch, tensors, reports, None)
+    (card,) = cards
+    line, answers, room = forecast.asked(batch, card)
+    prediction = predict(line, answers, room)
+    largest = forecast.largest_batch(card, start=batch) if search else None
+    failing = prediction.machine.capacity_bytes is None
+    least = least_process_bytes(line, answers, room, prediction) if failing else None
+    composition = compose(line, answers, prediction)
+    only = CardReport(card, prediction, largest, least)
+    return _reported(forecast, batch, tensors, (only,), composition)
+
+
+def _reported(
+    forecast: Forecast,
+    batch: int,
+    tensors: TensorMemory,
+    cards: tuple[CardReport, ...],
+    composition: Composition | None,
+) -> MemoryReport:
+    said = tuple(_assumptions(forecast, batch, tensors.setup, cards))
+    return MemoryReport(tensors, cards, composition, forecast.software, said)
+
+
+def _assumptions(
+    forecast: Forecast, batch: int, setup: Setup, cards: tuple[CardReport, ...]
+) -> Iterator[str]:
+    yield from _loop(setup)
+    yield from _software(forecast.software)
+    unruled = forecast.unruled(batch, cards[0].card) if cards else ()
+    if unruled:
+        yield f"Not known, and counted as nothing: memory of their own that {', '.join(unruled)} may take."
+    yield (
+        "The context (driver, kernels of torch, cuDNN and cuBLAS) is a range from published figures; it is "
+        "part of the process, not of what PyTorch reserves."
+    )
+    yield "Nothing else of the process uses the GPU, and Linux's driver runs it."
+    for held in {card.card.held_by_others_bytes for card in cards} - {0}:
+        yield f"Other processes go on holding the {held:,} bytes that they hold now."
+
+
+def _loop(setup: Setup) -> Iterator[str]:
+    if not setup.training:
+        yield (
+            "Inference is in eval mode under no_grad; the batch and the output stay bound until the next "
+            "step binds them again."
+        )
+        return
+    yield (
+        "The loop is the plain one: the batch moves in, zero_grad(set_to_none=True), forward, cross entropy, "
+        "backward, step; the batch, the output and the loss stay bound until the next step binds them again. "
+        "No validation in between."
+    )
+    yield "The optimizer works on all parameters at once (foreach), as torch.optim does on CUDA."
+    if setup.amp is Amp.FP16:
+        yield "No gradient is infinite, so that the GradScaler skips no step."
+
+
+def _software(software: Software) -> Iterator[str]:
+    torch = ".".join(map(str, software.torch))
+    choice, settings = software.cudnn, software.settings
+    if choice.library is not None:
+        yield f"torch {torch} with cuDNN {choice.library.version}, whose own heuristics were asked."
+    else:
+        yield f"torch {torch}; cuDNN could not be asked, so that its workspaces are a range."
+    if choice.note:
+        yield f"About cuDNN: {choice.note}."
+    tf32 = "allowed" if settings.allow_tf32 else "not allowed"
+    yield (
+        f"TF32 in convolutions {tf32}{', deterministic algorithms only' if settings.deterministic else ''}; "
+        f"cudnn.benchmark {'on: which plan is the fastest is a range' if settings.benchmark else 'off'}."
+    )

@@ -1,0 +1,112 @@
+"""Where a training is to run: the GPU or GPUs, and the software, as a user names them."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vggprof.devices import (
+    Device,
+    GpuHere,
+    custom_device,
+    demand_gpu,
+    ladder,
+    resolve_device,
+    survey,
+    visible_gpus,
+)
+from vggprof.errors import UsageError
+from vggprof.memory.allocator import AllocatorConfig, allocator_config_from, parse_allocator_config
+from vggprof.memory.forecast import Card, Software
+from vggprof.memory.workspaces.blas import BlasSettings
+from vggprof.memory.workspaces.convolution import CudnnSettings
+from vggprof.memory.workspaces.libraries import find_libraries
+from vggprof.memory.workspaces.packages import installed_version
+from vggprof.memory.workspaces.targets import choose
+from vggprof.units import parse_bytes
+
+_RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.\w+)*(?:\+cu(\d{2})(\d+))?.*")
+
+# What `pip install torch` brings on Linux since 2.11.
+_CUDA = (13, 0)
+_TORCH = "2.15"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and with what a training runs; what is None is what is here.
+
+    *gpu* is a name, a file, or ``auto`` for the GPU of this machine; *gpu_memory* replaces a card's memory,
+    or stands for a card of that size. *torch* is a release (``2.11``), *cudnn* a version (``9.19``),
+    *allocator* what PYTORCH_ALLOC_CONF would say.
+    """
+
+    gpu: str | None = None
+    gpu_memory: str | None = None
+    torch: str | None = None
+    cudnn: str | None = None
+    allocator: str | None = None
+    tf32: bool = True
+    deterministic: bool = False
+    benchmark: bool = False
+
+    def cards(self) -> tuple[Card, ...]:
+        """Return the card that is meant; without one, and without a GPU here, a ladder of common ones.
+
+        Raises DeviceError for an unknown GPU or a senseless size, GpuUnavailable for ``auto`` without a GPU.
+        """
+        if self.gpu == "auto":
+            return (_card(demand_gpu(os.environ.get("CUDA_VISIBLE_DEVICES")), self._memory()),)
+        if self.gpu is not None:
+            return (Card(_sized(resolve_device(self.gpu), self._memory())),)
+        if self.gpu_memory is not None:
+            return (Card(_sized(None, self._memory())),)
+        here = visible_gpus(survey().gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return (_card(here[0], None),) if here else tuple(map(Card, ladder()))
+
+    def software(self, environment: Mapping[str, str] = os.environ) -> Software:
+        """Return what the training runs with. Raises UsageError for what makes no sense."""
+        installed = installed_version("torch") or _TORCH
+        torch, cuda = _release(self.torch or installed)
+        libraries = find_libraries()
+        named = self.torch if self.cudnn is None else None
+        return Software(
+            torch=torch,
+            cuda=cuda,
+            cudnn=choose(libraries, cudnn=self.cudnn, torch=named),
+            settings=self._settings(),
+            allocator=self._allocator(environment, torch),
+            blas=BlasSettings.from_environment(environment),
+        )
+
+    def _settings(self) -> CudnnSettings:
+        return CudnnSettings(allow_tf32=self.tf32, deterministic=self.deterministic, benchmark=self.benchmark)
+
+    def _memory(self) -> int | None:
+        return None if self.gpu_memory is None else parse_bytes(self.gpu_memory)
+
+    def _allocator(self, environment: Mapping[str, str], torch: tuple[int, int]) -> AllocatorConfig:
+        if self.allocator is None:
+            return allocator_config_from(environment, torch)
+        return parse_allocator_config(self.allocator, torch, source="the allocator settings")
+
+
+def _sized(device: Device | None, memory_bytes: int | None) -> Device:
+    if memory_bytes is not None:
+        return custom_device(memory_bytes, device)
+    assert device is not None
+    return device
+
+
+def _card(gpu: GpuHere, memory_bytes: int | None) -> Card:
+    return Card(_sized(gpu.device, memory_bytes), held_by_others_bytes=gpu.used_bytes or 0)
+
+
+def _release(text: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return torch's release and the CUDA it was built for: ``2.11``, ``2.15.0+cu132``."""
+    match = _RELEASE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a release of torch; write it like 2.11")
+    major, minor, cuda_major, cuda_minor = match.groups()
+    cuda = _CUDA if cuda_major is None else (int(cuda_major), int(cuda_minor))
+    return (int(major), int(minor)), cuda
