@@ -1,6 +1,8 @@
 """PYTORCH_ALLOC_CONF by hand; the cases and their answers were tried on torch 2.15's own parser."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vggprof.errors import UsageError
 from vggprof.memory.allocator import (
@@ -9,6 +11,7 @@ from vggprof.memory.allocator import (
     Reserve,
     Tie,
     allocator_config_from,
+    allocator_config_text,
     parse_allocator_config,
 )
 from vggprof.memory.allocator.config import UNLIMITED
@@ -153,3 +156,42 @@ def test_derived_sizes() -> None:
     assert AllocatorConfig(expandable_reserve=Reserve(share=0.5)).reserve_bytes(8 * GIB) == 4 * GIB
     assert AllocatorConfig(expandable_reserve=Reserve(size_bytes=40 * GIB)).reserve_bytes(8 * GIB) == 9 * GIB
     assert AllocatorConfig(torch=(2, 12)).tie is Tie.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (AllocatorConfig(), ""),
+        (AllocatorConfig(expandable_segments=True), "expandable_segments:True"),
+        (
+            AllocatorConfig(max_split_bytes=128 * MIB, garbage_collection_threshold=0.8),
+            "max_split_size_mb:128,garbage_collection_threshold:0.8",
+        ),
+        (AllocatorConfig(roundup_divisions=(4,) * 16), "roundup_power2_divisions:4"),
+        (
+            AllocatorConfig(memory_fraction=0.25, expandable_reserve=Reserve(size_bytes=GIB // 2)),
+            "expandable_segments_reserve:0.5G,per_process_memory_fraction:0.25",
+        ),
+    ],
+)
+def test_settings_as_text(config: AllocatorConfig, text: str) -> None:
+    assert allocator_config_text(config) == text
+    assert parse_allocator_config(text) == config
+
+
+@given(
+    st.builds(
+        AllocatorConfig,
+        large_segment_bytes=st.integers(11, 64).map(lambda n: n * MIB),
+        max_split_bytes=st.integers(64, 4096).map(lambda n: n * MIB) | st.just(UNLIMITED),
+        max_non_split_rounding_bytes=st.none() | st.integers(64, 4096).map(lambda n: n * MIB),
+        roundup_divisions=st.lists(st.sampled_from([0, 1, 2, 8]), min_size=16, max_size=16).map(tuple),
+        garbage_collection_threshold=st.floats(0, 0.99),
+        expandable_segments=st.booleans(),
+        expandable_reserve=st.none() | st.builds(Reserve, share=st.floats(0.01, 2)),
+        memory_fraction=st.floats(0, 1),
+        throw_on_cudamalloc_oom=st.booleans(),
+    )
+)
+def test_text_reads_back(config: AllocatorConfig) -> None:
+    assert parse_allocator_config(allocator_config_text(config)) == config

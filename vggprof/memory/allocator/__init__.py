@@ -23,6 +23,7 @@ from vggprof.memory.allocator.parsing import OPTIONS, allocator_config_from, par
 from vggprof.memory.allocator.rules import Tie
 from vggprof.memory.allocator.simulator import Allocator
 from vggprof.memory.allocator.stats import Stats
+from vggprof.memory.allocator.writing import allocator_config_text
 
 __all__ = [
     "OPTIONS",
@@ -51,6 +52,7 @@ __all__ = [
     "Stats",
     "Tie",
     "allocator_config_from",
+    "allocator_config_text",
     "format_size",
     "oom_message",
     "parse_allocator_config",

@@ -3,15 +3,19 @@
 import gzip
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from vggprof.errors import FileFormatError
+from vggprof.memory.allocator.config import UNLIMITED
 from vggprof.memory.replay.check import Agreement, check_trace
 from vggprof.memory.replay.recorded import read_recorded
 from vggprof.memory.replay.snapshot import DeviceTrace, read_snapshot
+
+Scalar: TypeAlias = str | int | float | bool | None
 
 # Event files are some megabytes when unpacked; a small file that unpacks to far more was made to do harm.
 MAX_UNPACKED_BYTES = 2**28
@@ -24,9 +28,15 @@ class ReplayedRun:
     """One device of a snapshot, or one run of an event file, and how much of it the simulator gives again."""
 
     name: str  # "device 0", "run 2", or "run 2 fits" at the edge of a smaller card
-    setup: Mapping[str, Any] | None  # what an event file says of the run; None for a snapshot
+    setup: tuple[tuple[str, Scalar], ...]  # what an event file says of the run; nothing in a snapshot
     settings_told: bool  # whether the file tells the allocator's settings
     agreement: Agreement
+
+    @property
+    def max_split_bytes(self) -> int | None:
+        """Size from which on blocks are not split; None without such a limit."""
+        limit = self.agreement.config.max_split_bytes
+        return None if limit == UNLIMITED else limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ def _is_gzip(file: Path) -> bool:
 def _snapshot(file: Path) -> Iterator[ReplayedRun]:
     for trace in read_snapshot(file):
         told = trace.config is not None
-        yield ReplayedRun(f"device {trace.device}", None, told, _checked(file, trace))
+        yield ReplayedRun(f"device {trace.device}", (), told, _checked(file, trace))
 
 
 def _recorded(file: Path) -> Iterator[ReplayedRun]:
@@ -106,7 +116,15 @@ def _recorded(file: Path) -> Iterator[ReplayedRun]:
         raise FileFormatError(f"{file}: holds no runs")
     for number, run in enumerate(runs, 1):
         agreement = _checked(file, run.trace, run.marks)
-        yield ReplayedRun(f"run {number} {run.edge}".strip(), run.setup, False, agreement)
+        setup = tuple((name, _scalar(value)) for name, value in run.setup.items())
+        yield ReplayedRun(f"run {number} {run.edge}".strip(), setup, False, agreement)
+
+
+def _scalar(value: object) -> Scalar:
+    """Return *value* as it is where JSON has a plain word for it, else as text."""
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    return f"{value!r:.80}"
 
 
 def _checked(file: Path, trace: DeviceTrace, marks: tuple[tuple[str, int], ...] = ()) -> Agreement:
