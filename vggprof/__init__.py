@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vggprof._version import __version__
 
 if TYPE_CHECKING:
-    from vggprof.api import compare, layers, list_specs, memory, trace
+    from vggprof.api import compare, layers, list_cudnn, list_gpus, list_specs, memory, replay, trace
     from vggprof.errors import (
         ArchError,
         CheckFailed,
@@ -42,8 +42,11 @@ __all__ = [
     "__version__",
     "compare",
     "layers",
+    "list_cudnn",
+    "list_gpus",
     "list_specs",
     "memory",
+    "replay",
     "trace",
 ]
 
@@ -71,7 +74,16 @@ def _public(name: str, room: str) -> property:
 
 
 _ROOMS = {
-    "vggprof.api": ("compare", "layers", "list_specs", "memory", "trace"),
+    "vggprof.api": (
+        "compare",
+        "layers",
+        "list_cudnn",
+        "list_gpus",
+        "list_specs",
+        "memory",
+        "replay",
+        "trace",
+    ),
     "vggprof.errors": tuple(name for name in __all__ if name.endswith(("Error", "Failed", "Unavailable"))),
     "vggprof.trace.setup": ("Amp", "Dtype", "Layout", "Mode", "Optimizer", "Setup"),
 }

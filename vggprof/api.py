@@ -26,8 +26,13 @@ from vggprof.trace.cached import cached_trace
 from vggprof.trace.traces import Traces
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
+    from vggprof.devices.listing import GpuListing
+    from vggprof.memory.replay.files import ReplayedFile
+    from vggprof.memory.workspaces.listing import CudnnListing
     from vggprof.tracing.optimizers import OptimizerChoice
 
 Subject: TypeAlias = str | Trace
@@ -37,6 +42,33 @@ Word = TypeVar("Word", bound=StrEnum)
 def list_specs() -> tuple[Summary, ...]:
     """Return what there is to say of each shipped spec, sorted by name."""
     return summaries()
+
+
+def list_gpus(pattern: str = "") -> GpuListing:
+    """Return the GPUs that *pattern* finds (words, a name or a device file), and those that are here.
+
+    Raises DeviceError with the nearest names where nothing fits.
+    """
+    from vggprof.devices import listing
+
+    return listing.list_gpus(pattern)
+
+
+def list_cudnn() -> CudnnListing:
+    """Return the cuDNN libraries at hand, and which of them answers for which torch."""
+    from vggprof.memory.workspaces import listing
+
+    return listing.list_cudnn()
+
+
+def replay(path: str | Path) -> ReplayedFile:
+    """Return a recorded run (a pickled memory snapshot, or an event file) replayed through the allocator.
+
+    No code of the file ever runs. Raises FileFormatError for a file that is no such recording.
+    """
+    from vggprof.memory.replay.files import replay_file
+
+    return replay_file(path)
 
 
 def layers(what: Subject, setup: Setup | None = None) -> LayerTable:

@@ -2,8 +2,11 @@
 
 from vggprof.forms import Form
 from vggprof.views.compare import compare
+from vggprof.views.devices import devices
 from vggprof.views.layers import layers
+from vggprof.views.libraries import libraries
 from vggprof.views.memory import memory
+from vggprof.views.replay import replay
 from vggprof.views.specs import specs
 
-__all__ = ["Form", "compare", "layers", "memory", "specs"]
+__all__ = ["Form", "compare", "devices", "layers", "libraries", "memory", "replay", "specs"]
