@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vggprof.errors import FileFormatError
@@ -33,6 +33,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(PLAIN, st.integers(0, 5))
 def test_reads_what_pickle_writes(data: object, protocol: int) -> None:
     assert load_plain_bytes(pickle.dumps(data, protocol), "it") == data
@@ -70,6 +71,7 @@ def test_runs_nothing(protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [each.name for each in tmp_path.iterdir()] == ["hostile.pickle"]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 2_000))
 def test_every_cut_is_noticed(length: int) -> None:
     whole = pickle.dumps({"segments": [{"address": n, "size": 2**40} for n in range(60)], "t": ("x", 1.5)})
@@ -77,6 +79,7 @@ def test_every_cut_is_noticed(length: int) -> None:
         load_plain_bytes(whole[: min(length, len(whole) - 1)], "it")
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:

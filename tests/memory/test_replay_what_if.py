@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vggprof.errors import FileFormatError
 from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, parse_allocator_config
 from vggprof.memory.replay import Action, DeviceTrace, TraceEvent, check_trace, read_snapshot, what_if
 from vggprof.units import MIB
@@ -162,3 +163,9 @@ def test_the_recorded_training_on_other_terms(training: DeviceTrace) -> None:
     failed = training.events[none.oom_event]
     assert (failed.action, failed.size_bytes) == (Action.ALLOC, none.oom.requested_bytes)
     assert none.oom.reserved_bytes + none.oom.segment_bytes > 4096 * MIB
+
+
+def test_a_trace_that_frees_nothing() -> None:
+    lost = TraceEvent(Action.FREE_COMPLETED, 512, 100, 0)
+    with pytest.raises(FileFormatError, match="the trace frees 0x200, where nothing is allocated"):
+        what_if(DeviceTrace(0, (lost,), (), None, begins_empty=True))

@@ -154,7 +154,7 @@ class _Check:
                 self._free(index, event, completed=False)
             case Action.FREE_COMPLETED:
                 self._free(index, event, completed=True)
-            case Action.SNAPSHOT | Action.ANNOTATE:
+            case Action.SNAPSHOT | Action.ANNOTATE | Action.USER_DEFINED:
                 self._empty_cache(index)
             case _:
                 assert_never(event.action)

@@ -34,7 +34,8 @@ class Action(Enum):
     SEGMENT_UNMAP = "segment_unmap"
     OOM = "oom"
     SNAPSHOT = "snapshot"
-    ANNOTATE = "annotate"
+    ANNOTATE = "annotate"  # metadata put on an allocation afterwards; in torch 2.15
+    USER_DEFINED = "user_defined"  # names of code ranges; in torch 2.6
 
 
 _ACTIONS = {action.value: action for action in Action}

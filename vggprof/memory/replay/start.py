@@ -98,6 +98,7 @@ def _undo_block(held: dict[int, _Held], event: TraceEvent) -> None:
             | Action.OOM
             | Action.SNAPSHOT
             | Action.ANNOTATE
+            | Action.USER_DEFINED
         ):
             pass
         case _:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from vggprof.errors import FileFormatError
 from vggprof.memory.allocator import (
     Alloc,
     Allocator,
@@ -98,11 +99,15 @@ class _Names:
 
     def find(self, address: int) -> int:
         """Return the number of the allocation at *address*."""
+        if address not in self._at:
+            raise FileFormatError(f"the trace frees {address:#x}, where nothing is allocated")
         return self._at[address]
 
     def drop(self, address: int) -> int:
         """Return the number of the allocation at *address*, which ends."""
-        return self._at.pop(address)
+        name = self.find(address)
+        del self._at[address]
+        return name
 
 
 def _rebuild(start: tuple[Segment, ...], names: _Names) -> Iterator[Event]:
@@ -128,18 +133,16 @@ def _steps(events: tuple[TraceEvent, ...], names: _Names) -> Iterator[tuple[int,
         if event.action is not Action.OOM and waiting and waiting.isdisjoint(_GROWTH):
             yield index, EmptyCache()
         waiting.clear()
-        match event.action:
-            case Action.ALLOC:
-                yield index, Alloc(names.give(event.address), event.size_bytes, event.stream)
-            case Action.OOM if index > last:  # the one that ended the run
-                yield index, Alloc(names.give(-1), event.size_bytes, event.stream)
-            case Action.FREE_REQUESTED:
-                requested.add(event.address)
-                yield index, FreeRequested(names.find(event.address))
-            case Action.FREE_COMPLETED if event.address in requested:
-                requested.discard(event.address)
-                yield index, FreeCompleted(names.drop(event.address))
-            case Action.FREE_COMPLETED:
-                yield index, Free(names.drop(event.address))
-            case _:  # an out-of-memory that the run survived, or nothing that the program did
-                pass
+        if event.action is Action.ALLOC or (event.action is Action.OOM and index > last):
+            name = names.give(event.address if event.action is Action.ALLOC else -1)
+            yield (
+                index,
+                Alloc(name, event.size_bytes, event.stream),
+            )  # an OOM that ended the run is tried again
+        elif event.action is Action.FREE_REQUESTED:
+            requested.add(event.address)
+            yield index, FreeRequested(names.find(event.address))
+        elif event.action is Action.FREE_COMPLETED:
+            name = names.drop(event.address)
+            yield index, FreeCompleted(name) if event.address in requested else Free(name)
+            requested.discard(event.address)
