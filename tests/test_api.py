@@ -74,7 +74,7 @@ def test_own_loss_and_own_step(net: nn.Module, images: torch.Tensor) -> None:
     assert any("mse_loss" in operator.name for operator in by_loss.operators)
     by_step = vggprof.trace(net, (images,), step=step, optimizer="sgd")
     assert vggprof.layers(by_step).totals.macs == vggprof.layers(by_loss).totals.macs
-    assert vggprof.memory(by_step).peak.allocated_bytes > 0
+    assert vggprof.memory(by_step).tensors.peak.allocated_bytes > 0
 
 
 def test_words_that_are_none_name_the_nearest(net: nn.Module, images: torch.Tensor) -> None:
