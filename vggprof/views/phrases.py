@@ -6,8 +6,8 @@ NOT_MODELLED = (
     "Modelled are NVIDIA GPUs and eager mode; other vendors' GPUs, Apple's, and torch.compile are not."
 )
 TENSORS_ONLY = (
-    "These are bytes of tensors alone: library workspaces (cuDNN, cuBLAS), what the allocator holds back "
-    "and the CUDA context are not in yet, so a GPU needs more than this."
+    "The peak is of tensors alone: library workspaces (cuDNN, cuBLAS), what the allocator holds back and the "
+    "CUDA context come on top; `vggprof memory` says how much on which GPU."
 )
 CONVENTION = (
     "MACs are the multiply-accumulates of convolutions and matrix products; bias, activations, pooling and "
