@@ -51,7 +51,7 @@ def libraries(listing: "CudnnListing", form: Form) -> str:
 
     cuDNN libraries at hand
 
-    torch 2.15.0 is installed and brings cuDNN 9.26.0.51; cuDNN 9.26.0.51 answers for it
+    torch 2.15.0 is installed; its release comes with cuDNN 9.26.0.51, which is at hand and answers
 
     version    CUDA  origin   can be asked  comes with torch  path
     ---------  ----  -------  ------------  ----------------  ---------------------
@@ -82,9 +82,9 @@ def _say(listing: "CudnnListing") -> Iterator[str]:
     """Yield who answers for the installed torch, and what is missing."""
     choice = listing.choice
     torch = "No torch is installed" if listing.torch is None else f"torch {listing.torch} is installed"
-    brings = f" and brings cuDNN {choice.wanted}" if choice.wanted else ""
-    answers = f"; cuDNN {listing.answers.version} answers for it" if choice.exact and listing.answers else ""
-    yield f"{torch}{brings}{answers}"
+    comes = f"; its release comes with cuDNN {choice.wanted}" if choice.wanted else ""
+    answers = ", which is at hand and answers" if choice.exact and listing.frontend else ""
+    yield f"{torch}{comes}{answers}"
     if choice.note is not None:
         yield f"{choice.note[:1].upper()}{choice.note[1:]}"
     if listing.libraries and not listing.frontend:

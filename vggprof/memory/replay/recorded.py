@@ -71,7 +71,7 @@ def _runs(row: object, where: str, config: AllocatorConfig) -> Iterator[Recorded
 
 def _event(item: object, where: str) -> TraceEvent:
     match item:
-        case [str(letter), int(size), int() | None as address] if letter in _ACTIONS and size >= 0:
+        case [str(letter), int(size), int() | None as address] if letter in _ACTIONS and size > 0:
             return TraceEvent(_ACTIONS[letter], address or 0, size, 0)
         case _:
             raise FileFormatError(f"{where} must be [one of {', '.join(_ACTIONS)}, bytes, address]")

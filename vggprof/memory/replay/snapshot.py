@@ -107,6 +107,8 @@ def _event(entry: object, trace: str, at: int) -> TraceEvent:
         raise FileFormatError(f"{where}: unknown action {word!r:.40}{near}")
     if entry.get("pool_id", DEFAULT_POOL) not in (DEFAULT_POOL, [0, 0]):
         raise FileFormatError(f"{where}: memory pools of CUDA graphs and MemPool are not modelled")
+    if action is Action.ALLOC and entry.get("size") == 0:
+        raise FileFormatError(f"{where}: an allocation of 0 bytes never reaches the allocator")
     return TraceEvent(
         action=action,
         address=_whole(

@@ -110,11 +110,18 @@ def _undo_segment(memory: dict[int, _Memory], event: TraceEvent, is_small: bool)
     if event.action is Action.SEGMENT_ALLOC:
         del memory[event.address]
     elif event.action is Action.SEGMENT_FREE:
+        _require_gap(memory, event.address, end)
         memory[event.address] = _Memory(end, event.stream, event.size_bytes == SMALL_SEGMENT_BYTES, False)
     elif event.action is Action.SEGMENT_MAP:
         _unmap(memory, event.address, end)
     elif event.action is Action.SEGMENT_UNMAP:
         _map(memory, event.address, _Memory(end, event.stream, is_small, True))
+
+
+def _require_gap(memory: dict[int, _Memory], start: int, end: int) -> None:
+    """Raise KeyError where something is from *start* to *end*: what was given back there overlaps it."""
+    if any(at < end and start < other.end for at, other in memory.items()):
+        raise KeyError(start)
 
 
 def _unmap(memory: dict[int, _Memory], start: int, end: int) -> None:
@@ -131,6 +138,7 @@ def _unmap(memory: dict[int, _Memory], start: int, end: int) -> None:
 
 def _map(memory: dict[int, _Memory], start: int, stretch: _Memory) -> None:
     """Put a mapped stretch in, joined with the ones it touches."""
+    _require_gap(memory, start, stretch.end)
     behind = memory.pop(stretch.end, None)
     if behind is not None:
         stretch.end, stretch.is_small = behind.end, behind.is_small
