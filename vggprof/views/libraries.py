@@ -86,11 +86,16 @@ def _say(listing: "CudnnListing") -> Iterator[str]:
     answers = ", which is at hand and answers" if choice.exact and listing.frontend else ""
     yield f"{torch}{comes}{answers}"
     if choice.note is not None:
-        yield f"{choice.note[:1].upper()}{choice.note[1:]}"
+        yield _sentence(choice.note)
     if listing.libraries and not listing.frontend:
         yield _NO_FRONTEND
     if listing.answers is None:
         yield _RANGES
+
+
+def _sentence(text: str) -> str:
+    """Return *text* with a capital; cuDNN keeps its own."""
+    return text if text.startswith("cuDNN") else f"{text[:1].upper()}{text[1:]}"
 
 
 def _row(listing: "CudnnListing", one: "ListedLibrary") -> tuple[Cell, ...]:
