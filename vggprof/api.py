@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vggprof.analyzers import LayerTable, layer_table, tensor_memory
 from vggprof.compare import Comparison
 from vggprof.compare import compare as compare_tables
-from vggprof.errors import UsageError, did_you_mean
+from vggprof.errors import UsageError
 from vggprof.memory.forecast import Forecast
 from vggprof.memory.report import MemoryReport, report
 from vggprof.spec import Summary, summaries
@@ -23,6 +22,7 @@ from vggprof.spec.arch import content_key, parse_arch
 from vggprof.target import Target
 from vggprof.trace import Amp, Mode, Optimizer, Setup, Trace
 from vggprof.trace.cached import cached_trace
+from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from vggprof.tracing.optimizers import OptimizerChoice
 
 Subject: TypeAlias = str | Trace
-Word = TypeVar("Word", bound=StrEnum)
 
 
 def list_specs() -> tuple[Summary, ...]:
@@ -149,9 +148,9 @@ def trace(  # noqa: PLR0913 - every part of a training can be given
         targets=_tuple(targets),
         loss=loss,
         step=step,
-        optimizer=_word(Optimizer, optimizer) if isinstance(optimizer, str) else optimizer,
-        mode=_word(Mode, mode),
-        amp=_word(Amp, amp),
+        optimizer=word(Optimizer, optimizer) if isinstance(optimizer, str) else optimizer,
+        mode=word(Mode, mode),
+        amp=word(Amp, amp),
     )
     return trace_module(module, _tuple(inputs), how if steps is None else replace(how, steps=steps))
 
@@ -168,11 +167,3 @@ def _trace_of(what: Subject, setup: Setup | None) -> Trace:
 
 def _tuple(value: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _word(kind: type[Word], text: str) -> Word:
-    """Return the member of *kind* that is written *text*. Raises UsageError with the nearest one."""
-    words = [word.value for word in kind]
-    if text not in words:
-        raise UsageError(f"{text!r} is none of {', '.join(words)}{did_you_mean(text, words)}")
-    return kind(text)

@@ -85,9 +85,10 @@ def test_between_the_ends_it_is_tight() -> None:
 def test_a_missing_answer_is_a_range_and_not_a_guess() -> None:
     prediction = predicted(room(1000), NOBODY)
     reserved = prediction.peak_reserved
-    assert (reserved.low, reserved.likely, reserved.high) == (96 * MIB, None, 116 * MIB)
+    assert (reserved.low, reserved.likely) == (96 * MIB, None)
+    assert 136 * MIB >= reserved.high >= 116 * MIB  # and at most one workspace more, which nothing could reuse
     assert prediction.process.likely is None
-    assert prediction.spare_bytes == (1000 - 216) * MIB
+    assert prediction.spare_bytes == 900 * MIB - reserved.high
     assert [predicted(room(mib), NOBODY).status for mib in (216, 215, 196, 195)] == [
         Status.FITS,
         Status.TIGHT,

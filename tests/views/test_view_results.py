@@ -179,59 +179,6 @@ def test_layers_as_csv_have_raw_numbers_and_empty_cells() -> None:
     )
 
 
-def test_memory_says_first_what_it_does_not_hold() -> None:
-    text = views.memory(MEMORY, Form.TABLE)
-    assert "Peak: 4.00 KiB in step 0, backward, at conv1 (aten.convolution_backward.default)\n" in text
-    assert "library workspaces (cuDNN, cuBLAS)" in text.split("What the peak is made of", maxsplit=1)[0]
-
-
-def test_memory_before_the_first_step_has_no_step() -> None:
-    moving = TensorMemory("net", Setup(), (), Peak(512, None, Phase.MODEL, None, None), ())
-    assert "Peak: 512 B while the model moves in\n" in views.memory(moving, Form.TABLE)
-
-
-def test_memory_of_nothing() -> None:
-    nothing = TensorMemory("net", Setup(), (), Peak(0, None, Phase.MODEL, None, None), ())
-    assert "Peak: 0 B while the model moves in\n" in views.memory(nothing, Form.TABLE)
-
-
-def test_memory_as_json_holds_the_contract() -> None:
-    result = envelope(views.memory(MEMORY, Form.JSON))
-    assert result["marks"][0] == {"step": None, "phase": "model", "allocated_bytes": 512}
-    assert result["peak"] == {
-        "allocated_bytes": 4096,
-        "step": 0,
-        "phase": "backward",
-        "layer": "conv1",
-        "op": "aten.convolution_backward.default",
-    }
-    assert result["breakdown_bytes"] == {
-        "parameters": 512,
-        "buffers": 0,
-        "gradients": 0,
-        "optimizer_state": 0,
-        "input": 1536,
-        "activations": 2048,
-        "temporaries": 0,
-    }
-    assert sum(share["allocated_bytes"] for share in result["shares"]) == 4096
-    assert any("workspaces" in sentence for sentence in result["assumptions"])
-
-
-def test_memory_as_csv_is_one_table() -> None:
-    rows = rows_of(views.memory(MEMORY, Form.CSV))
-    assert [row["what"] for row in rows] == ["mark"] * 3 + ["peak"] + ["share"] * 3
-    assert rows[0]["step"] == ""
-    assert rows[-1] == {
-        "what": "share",
-        "step": "0",
-        "phase": "backward",
-        "layer": "conv1",
-        "kind": "activations",
-        "allocated_bytes": "2048",
-    }
-
-
 def test_comparison_shows_ratios_to_the_first_and_what_is_missing() -> None:
     comparison = compare([TABLE, TABLE], [MEMORY, MEMORY])
     text = views.compare(comparison, Form.TABLE)
@@ -289,7 +236,7 @@ def test_setup_for_people(setup: Setup, said: str) -> None:
         (views.specs, "list.txt"),
         (views.layers, "layers.txt"),
         (views.compare, "demo-compare.txt"),
-        (views.memory, "demo-memory.txt"),
+        (views.memory, "memory-card.txt"),
     ],
 )
 def test_samples_in_docstrings_are_what_comes_out(view: Callable[..., str], name: str) -> None:

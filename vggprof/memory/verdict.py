@@ -1,5 +1,6 @@
 """What a training takes on one GPU, whether it fits, and where it fails if it does not."""
 
+import random
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from vggprof.memory.workspaces.plans import Answer, NoAnswer, Workspaces
 from vggprof.trace import Kind
 
 _LIKELY = (End.LIKELY,)
+
+# Runs with sizes spread over their ranges, where some are not known.
+_SPREAD_RUNS = 4
 
 # Names of what is at the peak besides the kinds of storages.
 WORKSPACES = "workspaces"
@@ -137,18 +141,48 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     status = _status(pressed)
     shown = {end: pressed[end] if pressed[end].fits else ends[end] for end in End}
     outside = {End.LOW: room.context.low, End.LIKELY: room.context.likely, End.HIGH: room.context.high}
+    reserved = [shown[end].peak_reserved_bytes for end in End]
+    process = [size + outside[end] for size, end in zip(reserved, End, strict=True)]
+    if not exact:
+        most = room.machine(End.LOW).capacity_bytes if status is Status.FITS else None
+        spread = _spread(timeline, answers, replace(room.endless, capacity_bytes=most))
+        reserved += spread
+        process += [min(spread) + room.context.low, max(spread) + room.context.high]
     return Prediction(
         device=room.device,
         status=status,
         peak_allocated=_estimate([shown[end].peak_allocated_bytes for end in End], answered=answered),
-        peak_reserved=_estimate([shown[end].peak_reserved_bytes for end in End], answered=answered),
+        peak_reserved=_estimate(reserved, answered=answered),
         context=room.context,
-        process=_estimate([shown[end].peak_reserved_bytes + outside[end] for end in End], answered=answered),
+        process=_estimate(process, answered=answered),
         usable_bytes=room.usable.likely,
         shown=shown[End.LIKELY],
         machine=room.machine(End.LIKELY) if pressed[End.LIKELY].fits else room.endless,
         failure=pressed[End.LOW].failure if status is Status.OOM else None,
     )
+
+
+def _spread(timeline: Timeline, answers: Answers, machine: Machine) -> list[int]:
+    """Return how much is reserved where sizes that are not known lie anywhere in their ranges.
+
+    What is reserved does not grow with the workspaces: large ones leave segments behind that others use. So
+    runs with sizes spread over their ranges, and at the high end one workspace more that nothing could reuse.
+    """
+    seeds = range(_SPREAD_RUNS)
+    runs = [run(timeline, _mixed(answers, seed), machine).peak_reserved_bytes for seed in seeds]
+    widest = max((answer.high_bytes - answer.low_bytes for answer in answers.values()), default=0)
+    most = max(runs) + widest
+    return [*runs, most if machine.capacity_bytes is None else min(most, machine.capacity_bytes)]
+
+
+def _mixed(answers: Answers, seed: int) -> Answers:
+    """Return *answers* with every size that is not known somewhere in its range, small ones more often."""
+    place = random.Random(seed)
+    return {
+        ask: NoAnswer("", size, size)
+        for ask, answer in answers.items()
+        for size in (int(answer.low_bytes + (answer.high_bytes - answer.low_bytes) * place.random() ** 2),)
+    }
 
 
 def _status(pressed: Mapping[End, Run]) -> Status:

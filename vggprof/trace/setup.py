@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
-from vggprof.errors import UsageError
+from vggprof.errors import UsageError, did_you_mean
+
+Word = TypeVar("Word", bound=StrEnum)
 
 # Far above any real batch, far below where sizes leave 64 bits.
 MAX_BATCH = 2**24
@@ -55,7 +58,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One way to run a network. Raises UsageError for what makes no sense together."""
+    """One way to run a network; words stand for what they name. Raises UsageError for what makes no sense."""
 
     batch: int = 1
     mode: Mode = Mode.TRAIN
@@ -65,6 +68,8 @@ class Setup:
     layout: Layout = Layout.CONTIGUOUS
 
     def __post_init__(self) -> None:
+        for field, kind in _WORDS.items():
+            object.__setattr__(self, field, word(kind, getattr(self, field)))
         if not 1 <= self.batch <= MAX_BATCH:
             raise UsageError(f"batch {self.batch} cannot be run; it must be between 1 and {MAX_BATCH}")
         if self.mode is Mode.TRAIN and self.dtype is Dtype.FP16:
@@ -76,3 +81,20 @@ class Setup:
     def training(self) -> bool:
         """Whether there is a loss, a backward pass and an optimizer step."""
         return self.mode is Mode.TRAIN
+
+
+_WORDS: dict[str, type[StrEnum]] = {
+    "mode": Mode,
+    "optimizer": Optimizer,
+    "dtype": Dtype,
+    "amp": Amp,
+    "layout": Layout,
+}
+
+
+def word(kind: type[Word], said: str) -> Word:
+    """Return the member of *kind* that is written *said*. Raises UsageError with the nearest one."""
+    words = [member.value for member in kind]
+    if said not in words:
+        raise UsageError(f"{said!r} is none of {', '.join(words)}{did_you_mean(said, words)}")
+    return kind(said)

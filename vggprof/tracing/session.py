@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -52,11 +53,15 @@ class Session:
             register_module_forward_pre_hook(self._module_begins),
             register_module_forward_hook(self._module_ended, always_call=True),
         ]
+        collects = gc.isenabled()
+        gc.disable()  # deaths come from the last reference alone, and thousands of values cost no collections
         try:
             with self.log.listening(), self.recorder:
                 yield
         finally:
             self.recorder.close()
+            if collects:
+                gc.enable()
             for hook in hooks:
                 hook.remove()
 

@@ -32,8 +32,8 @@ def memory(report: MemoryReport, form: Form) -> str:
     vgg16: memory of training
 
     batch 32, training with momentum, fp32
-    GeForce RTX 3060 12GB: FITS, 4.90 GiB to spare of 11.63 GiB
-    Largest batch that fits: 125
+    GeForce RTX 3060 12GB: FITS, 4.20 GiB to spare of 11.63 GiB usable
+    Largest batch that fits: 96
     ...
     """
     match form:

@@ -1,0 +1,28 @@
+"""Setups: what makes no sense is refused, and words stand for what they name."""
+
+import pytest
+
+from vggprof.errors import UsageError
+from vggprof.trace import Amp, Layout, Mode, Optimizer, Setup
+
+
+def test_words_stand_for_what_they_name() -> None:
+    said = Setup(mode="infer", optimizer="adam", amp="bf16", layout="channels_last")  # type: ignore[arg-type]
+    meant = Setup(mode=Mode.INFER, optimizer=Optimizer.ADAM, amp=Amp.BF16, layout=Layout.CHANNELS_LAST)
+    assert said == meant
+    assert not said.training
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch": 0}, "batch 0 cannot be run"),
+        ({"batch": 10**12}, "batch 1000000000000 cannot be run"),
+        ({"mode": "trian"}, "'trian' is none of train, infer; did you mean 'train'"),
+        ({"dtype": "fp16"}, "use --amp fp16, or --mode infer"),
+        ({"mode": "infer", "dtype": "fp16", "amp": "fp16"}, "use either --amp or --dtype fp16"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Setup(**fields)  # type: ignore[arg-type]
