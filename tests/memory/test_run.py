@@ -1,7 +1,8 @@
 """A timeline on an allocator, by hand."""
 
 from vggprof.memory.allocator import AllocatorConfig
-from vggprof.memory.run import End, Machine, MarkPoint, Place, at_peak, run
+from vggprof.memory.place import Place
+from vggprof.memory.run import End, Machine, MarkPoint, at_peak, run
 from vggprof.memory.timeline import Allocate, Ask, Hold, Need, Release, Timeline, TimelineEvent
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided

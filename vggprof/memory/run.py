@@ -7,11 +7,12 @@ from itertools import islice
 from typing import TypeAlias, assert_never
 
 from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, BlockState, OutOfMemory
+from vggprof.memory.place import Place, place_of
 from vggprof.memory.timeline import Allocate, Ask, Hold, Release, Timeline, TimelineEvent
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.benchmark import Search, search
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan, Workspaces
-from vggprof.trace import Mark, Operator, Phase
+from vggprof.trace import Mark, Phase
 
 # More than any device has.
 ENDLESS_BYTES = 2**60
@@ -25,16 +26,6 @@ class End(Enum):
     LOW = "low"
     LIKELY = "likely"
     HIGH = "high"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the training something happens."""
-
-    step: int | None  # None while the model moves in
-    phase: Phase
-    layer: str | None  # whose operator runs; None outside of the network
-    op: str | None  # None where the loop itself moves something in
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +95,7 @@ class Machine:
 
 def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.LIKELY) -> Run:
     """Replay *timeline* with cuDNN's *answers* on *machine*, up to the first allocation that fails."""
-    replay = _Replay(timeline, answers, machine, end)
+    replay = Replaying(timeline, answers, machine, end)
     failed = replay.replay(len(timeline.events))
     return Run(
         peak_allocated_bytes=replay.allocator.counters.allocated_peak,
@@ -120,16 +111,24 @@ def run(timeline: Timeline, answers: Answers, machine: Machine, end: End = End.L
 
 def at_peak(timeline: Timeline, answers: Answers, machine: Machine, ran: Run, end: End = End.LIKELY) -> Top:
     """Replay up to the peak of *ran*, a run of the same, and say what is held there."""
-    replay = _Replay(timeline, answers, machine, end)
+    replay = Replaying(timeline, answers, machine, end)
     replay.replay(ran.peak_event + 1, keep_last=True)
     return Top(tuple(replay.live.values()), replay.allocator.reserved_bytes)
 
 
-class _Replay:
-    """An allocator on its way through a timeline."""
+class Replaying:
+    """An allocator on its way through a timeline; *make* makes the allocator."""
 
-    def __init__(self, timeline: Timeline, answers: Answers, machine: Machine, end: End) -> None:
-        self.allocator = Allocator(
+    def __init__(
+        self,
+        timeline: Timeline,
+        answers: Answers,
+        machine: Machine,
+        end: End,
+        *,
+        make: Callable[..., Allocator] = Allocator,
+    ) -> None:
+        self.allocator = make(
             machine.config,
             machine.capacity_bytes,
             total_bytes=machine.total_bytes,
@@ -146,11 +145,18 @@ class _Replay:
         self._blocks: dict[object, Block] = {}
         self._ran: dict[tuple[Workspace, bool], Plan] = {}  # cuDNN's plan cache, one a thread
 
-    def replay(self, count: int, *, keep_last: bool = False) -> Failure | None:
-        """Replay the first *count* events; *keep_last* leaves the last one's workspace allocated."""
+    def replay(
+        self, count: int, *, keep_last: bool = False, watch: Callable[[int], None] | None = None
+    ) -> Failure | None:
+        """Replay the first *count* events; *keep_last* leaves the last one's workspace allocated.
+
+        *watch* hears the number of each event when it has been carried out or has failed.
+        """
         peak, last = 0, count - 1 if keep_last else -1
         for number, event in enumerate(islice(self._timeline.events, count)):
             refused = self._event(event, keep=number == last)
+            if watch is not None:
+                watch(number)
             if refused is not None:
                 return Failure(place_of(self._timeline, number), refused)
             if self.allocator.counters.allocated_peak > peak:
@@ -277,25 +283,3 @@ class _Replay:
     def _between(self, low: int, high: int) -> int:
         """Return the bytes that count; what is not known has no likely size and counts at its high end."""
         return low if self._end is End.LOW else high
-
-
-def place_of(timeline: Timeline, number: int) -> Place:
-    """Say where in the training event *number* is."""
-    operator = _operator_at(timeline, number)
-    if operator is not None:
-        layer = None if operator.layer is None else timeline.trace.layers[operator.layer].name
-        return Place(operator.step, operator.phase, layer, operator.name)
-    coming = (event for event in islice(timeline.events, number, None) if isinstance(event, Mark))
-    mark = next(coming, Mark(None, Phase.MODEL))
-    return Place(mark.step, mark.phase, None, None)
-
-
-def _operator_at(timeline: Timeline, number: int) -> Operator | None:
-    match timeline.events[number]:
-        case Allocate(need) | Release(need) | Hold(need, _):
-            operator = timeline.needs[need].operator
-        case Ask(_, operator):
-            pass
-        case Mark():
-            return None
-    return None if operator is None else timeline.trace.operators[operator]

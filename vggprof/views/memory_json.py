@@ -2,7 +2,8 @@
 
 from vggprof.analyzers import TensorMemory
 from vggprof.memory.report import CardReport, MemoryReport
-from vggprof.memory.run import Failure, Place
+from vggprof.memory.place import Place
+from vggprof.memory.run import Failure
 from vggprof.memory.verdict import Estimate, Prediction
 from vggprof.views.json import Json
 

@@ -4,27 +4,19 @@ import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 from vggprof.memory.allocator import (
-    Alloc,
-    Allocator,
     AllocatorConfig,
-    Block,
     BlockInfo,
     BlockState,
-    EmptyCache,
     Event,
-    Free,
-    FreeCompleted,
-    FreeRequested,
-    Mark,
     Replay,
     Segment,
-    SegmentAction,
     allocator_config_text,
     replay_on,
 )
+from vggprof.memory.replay.recorder import Recorder
 from vggprof.memory.replay.snapshot import Action, DeviceTrace, TraceEvent
 
 _GROWTH = (Action.SEGMENT_ALLOC, Action.SEGMENT_MAP)
@@ -60,66 +52,29 @@ def predict_trace(
 
     Raises ValueError for events that cannot be, as ``replay`` does.
     """
-    entries: list[TraceEvent] = []
+    recorder = Recorder(config, capacity_bytes, total_bytes=total_bytes, limit_bytes=limit_bytes)
     sources: list[int] = []
-
-    def hear(action: SegmentAction, address: int, size: int, stream: int) -> None:
-        entries.append(TraceEvent(Action(action.value), address, size, stream))
-
-    allocator = Allocator(
-        config, capacity_bytes, total_bytes=total_bytes, limit_bytes=limit_bytes, listener=hear
-    )
-    live: dict[int, Block] = {}
-    listed = list(events)
-    done = replay_on(allocator, _written_down(listed, live, entries, sources), live)
-    if done.oom is not None and done.oom_event is not None:
-        failed = listed[done.oom_event]
-        stream = failed.stream if isinstance(failed, Alloc) else 0
-        entries.append(TraceEvent(Action.OOM, 0, done.oom.rounded_bytes, stream))
-        sources += [done.oom_event] * (len(entries) - len(sources))
-    trace = DeviceTrace(0, tuple(entries), allocator.segments(), allocator.config, begins_empty=True)
-    return PredictedTrace(trace, tuple(sources), done)
+    done = replay_on(recorder, _counted(events, recorder, sources), {})
+    if done.oom_event is not None:
+        sources += [done.oom_event] * (len(recorder.entries) - len(sources))
+    return PredictedTrace(recorder.trace(), tuple(sources), done)
 
 
-def _written_down(
-    events: Sequence[Event], live: dict[int, Block], entries: list[TraceEvent], sources: list[int]
-) -> Iterator[Event]:
-    """Hand on *events* and write an entry before each free and after each allocation."""
+def _counted(events: Iterable[Event], recorder: Recorder, sources: list[int]) -> Iterator[Event]:
+    """Hand on *events*, and note for each entry that one of them brought which one it was."""
     for index, event in enumerate(events):
-        match event:
-            case Alloc():
-                yield event
-                entries.append(_entry(Action.ALLOC, live[event.id]))
-            case Free() | FreeRequested() | FreeCompleted():
-                if event.id in live:
-                    entries += [_entry(action, live[event.id]) for action in _free_actions(event)]
-                yield event
-            case Mark() | EmptyCache():
-                yield event
-            case _:
-                assert_never(event)
-        sources += [index] * (len(entries) - len(sources))
-
-
-def _free_actions(event: Free | FreeRequested | FreeCompleted) -> tuple[Action, ...]:
-    match event:
-        case Free():
-            return Action.FREE_REQUESTED, Action.FREE_COMPLETED
-        case FreeRequested():
-            return (Action.FREE_REQUESTED,)
-        case FreeCompleted():
-            return (Action.FREE_COMPLETED,)
-        case _:
-            assert_never(event)
-
-
-def _entry(action: Action, block: Block) -> TraceEvent:
-    return TraceEvent(action, block.address, block.requested, block.stream)
+        yield event
+        sources += [index] * (len(recorder.entries) - len(sources))
 
 
 def write_snapshot(path: Path, trace: DeviceTrace, frames: Sequence[Sequence[Frame]] = ()) -> None:
     """Write *trace* to *path* as torch.cuda.memory._dump_snapshot writes one; see ``snapshot_dictionary``."""
-    path.write_bytes(pickle.dumps(snapshot_dictionary(trace, frames), protocol=4))
+    path.write_bytes(snapshot_bytes(trace, frames))
+
+
+def snapshot_bytes(trace: DeviceTrace, frames: Sequence[Sequence[Frame]] = ()) -> bytes:
+    """Return the bytes of the file that ``write_snapshot`` writes."""
+    return pickle.dumps(snapshot_dictionary(trace, frames), protocol=4)
 
 
 def snapshot_dictionary(trace: DeviceTrace, frames: Sequence[Sequence[Frame]] = ()) -> dict[str, Any]:
