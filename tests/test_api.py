@@ -120,3 +120,24 @@ def test_the_same_question_again_needs_no_torch(tmp_path: Path) -> None:
     first = answer(code)
     assert "peak" in first
     assert answer(no_torch) == first
+
+
+def test_what_a_network_prints_is_no_part_of_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loud.py").write_text(
+        "from torch import nn\n"
+        "class Loud(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        print('running')\n"
+        "        return super().forward(x.flatten(1))\n"
+        "def build():\n"
+        "    print('building')\n"
+        "    return Loud(12, 2)\n",
+        encoding="utf-8",
+    )
+    vggprof.layers(f"{tmp_path / 'loud.py'}:build@input=3x2x2")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "building" in said.err
+    assert "running" in said.err

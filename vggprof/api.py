@@ -7,7 +7,9 @@ Traces of ARCH texts are kept on disk, and torch is imported only where one has 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +17,8 @@ from vggprof.analyzers import LayerTable, layer_table, tensor_memory
 from vggprof.compare import Comparison
 from vggprof.compare import compare as compare_tables
 from vggprof.errors import UsageError
-from vggprof.memory.forecast import Forecast
+from vggprof.memory.forecast import Card, Forecast, Software
+from vggprof.memory.gate import Gate
 from vggprof.memory.report import MemoryReport, report
 from vggprof.spec import Summary, summaries
 from vggprof.spec.arch import content_key, parse_arch
@@ -24,6 +27,7 @@ from vggprof.trace import Amp, Mode, Optimizer, Setup, Trace
 from vggprof.trace.cached import cached_trace
 from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
+from vggprof.units import parse_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,16 +85,34 @@ def memory(what: Subject, setup: Setup | None = None, target: Target | None = No
     Raises as `layers` does, DeviceError for a GPU that nobody knows, GpuUnavailable for one that is not here.
     """
     target = target or Target()
-    cards, software = target.cards(), target.software()
-    first = _trace_of(what, setup)
+    return _memory(what, setup, target.cards(), target.software(), search=isinstance(what, str))
 
-    def at(batch: int) -> Trace:
-        if isinstance(what, str) and batch != first.setup.batch:
-            return trace_arch(what, replace(first.setup, batch=batch))
-        return first
 
-    with Forecast(Traces(at), software) as forecast:
-        return report(forecast, first.setup.batch, cards, search=isinstance(what, str))
+def check(
+    what: Subject,
+    setup: Setup | None = None,
+    target: Target | None = None,
+    *,
+    max_memory: str | None = None,
+    allow_tight: bool = False,
+) -> Gate:
+    """Return whether training fits the GPU of *target* and its process keeps within *max_memory* (``8GiB``).
+
+    With *max_memory* alone a card of that size is meant, on every machine; else the GPU that is here.
+    Raises as `memory` does, and UsageError where there is no card to hold it against.
+    """
+    target = target or Target()
+    limit = None if max_memory is None else parse_bytes(max_memory)
+    if limit is not None and target.gpu is None and target.gpu_memory is None:
+        target = replace(target, gpu_memory=max_memory)
+    cards = target.cards()
+    if len(cards) != 1:
+        raise UsageError(
+            "a check needs a card, and no GPU is here; name one with --gpu, its size with --gpu-memory, "
+            "or a limit with --max-memory"
+        )
+    answer = _memory(what, setup, cards, target.software(), search=False)
+    return Gate(answer, limit, allow_tight=allow_tight)
 
 
 def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:
@@ -116,8 +138,9 @@ def trace_arch(arch: str, setup: Setup | None = None) -> Trace:
         from vggprof.network.load import load
         from vggprof.tracing import trace_network
 
-        network = load(named)
-        return trace_network(network.module, network.input_shape, setup, arch=arch)
+        with redirect_stdout(sys.stderr):  # what a network prints as it runs is no part of a result
+            network = load(named)
+            return trace_network(network.module, network.input_shape, setup, arch=arch)
 
     return cached_trace(arch, setup, make, content_key=content_key(named))
 
@@ -153,6 +176,20 @@ def trace(  # noqa: PLR0913 - every part of a training can be given
         amp=word(Amp, amp),
     )
     return trace_module(module, _tuple(inputs), how if steps is None else replace(how, steps=steps))
+
+
+def _memory(
+    what: Subject, setup: Setup | None, cards: Sequence[Card], software: Software, *, search: bool
+) -> MemoryReport:
+    first = _trace_of(what, setup)
+
+    def at(batch: int) -> Trace:
+        if isinstance(what, str) and batch != first.setup.batch:
+            return trace_arch(what, replace(first.setup, batch=batch))
+        return first
+
+    with Forecast(Traces(at), software) as forecast:
+        return report(forecast, first.setup.batch, cards, search=search)
 
 
 def _trace_of(what: Subject, setup: Setup | None) -> Trace:
