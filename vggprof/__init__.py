@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vggprof._version import __version__
 
 if TYPE_CHECKING:
-    from vggprof.api import compare, layers, list_cudnn, list_gpus, list_specs, memory, replay, trace
+    from vggprof.api import check, compare, layers, list_cudnn, list_gpus, list_specs, memory, replay, trace
     from vggprof.errors import (
         ArchError,
         CheckFailed,
@@ -40,6 +40,7 @@ __all__ = [
     "UsageError",
     "VggprofError",
     "__version__",
+    "check",
     "compare",
     "layers",
     "list_cudnn",
@@ -75,6 +76,7 @@ def _public(name: str, room: str) -> property:
 
 _ROOMS = {
     "vggprof.api": (
+        "check",
         "compare",
         "layers",
         "list_cudnn",

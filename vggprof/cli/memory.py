@@ -7,6 +7,7 @@ import click
 from vggprof.cli.options import arch_argument, setup_options
 from vggprof.cli.output import Output, output_options
 from vggprof.cli.target import target_options
+from vggprof.errors import CheckFailed
 from vggprof.trace.setup import Setup
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 @arch_argument
 @setup_options
 @target_options
+@click.option("--fail-on-oom", is_flag=True, help="Exit with 3 after an answer of OOM (on every card).")
 @output_options
-def memory_command(arch: str, setup: Setup, target: "Target", out: Output) -> None:
+def memory_command(arch: str, setup: Setup, target: "Target", out: Output, *, fail_on_oom: bool) -> None:
     """Show what training ARCH takes on a GPU, whether it fits, and where it fails if not.
 
     Without --gpu, and without a GPU here, a ladder of common cards answers.
     """
     from vggprof import api, views
 
-    out.write(views.memory(api.memory(arch, setup, target), out.form))
+    report = api.memory(arch, setup, target)
+    out.write(views.memory(report, out.form))
+    if fail_on_oom and report.out_of_memory:
+        raise CheckFailed(f"{arch} at batch {setup.batch} runs out of memory")

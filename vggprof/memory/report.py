@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vggprof.analyzers import TensorMemory, tensor_memory
 from vggprof.memory.forecast import Card, Forecast, Software
-from vggprof.memory.verdict import Composition, Prediction, compose, least_process_bytes, predict
+from vggprof.memory.verdict import Composition, Prediction, Status, compose, least_process_bytes, predict
 from vggprof.trace import Amp, Setup
 
 
@@ -40,6 +40,11 @@ class MemoryReport:
     def single(self) -> CardReport | None:
         """The card where there is one; None for a ladder of several."""
         return self.cards[0] if len(self.cards) == 1 else None
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it fits none of the cards, at whichever end of what is not known."""
+        return all(card.prediction.status is Status.OOM for card in self.cards)
 
     @property
     def arch(self) -> str:

@@ -1,6 +1,7 @@
 """Views: a value in, text out, nothing computed but its form."""
 
 from vggprof.forms import Form
+from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.devices import devices
 from vggprof.views.layers import layers
@@ -9,4 +10,15 @@ from vggprof.views.memory import memory
 from vggprof.views.replay import replay
 from vggprof.views.specs import specs
 
-__all__ = ["Form", "compare", "devices", "layers", "libraries", "memory", "replay", "specs"]
+__all__ = [
+    "Form",
+    "check",
+    "check_failed",
+    "compare",
+    "devices",
+    "layers",
+    "libraries",
+    "memory",
+    "replay",
+    "specs",
+]

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from vggprof.forms import Form
 from vggprof.memory.report import CardReport, MemoryReport
-from vggprof.memory.verdict import Composition, Estimate, Status
+from vggprof.memory.verdict import Composition, Estimate
 from vggprof.units import format_bytes
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
@@ -15,6 +15,7 @@ from vggprof.views.markdown import markdown_of
 from vggprof.views.memory_json import result
 from vggprof.views.phrases import NOT_MODELLED, say_setup
 from vggprof.views.table import text_of
+from vggprof.views.verdict import verdict
 
 _CSV_HEADER = ("what", "step", "phase", "layer", "kind", "allocated_bytes", "reserved_bytes")
 
@@ -60,34 +61,13 @@ def _blocks(report: MemoryReport) -> tuple[Block, ...]:
     if only is None or report.composition is None:
         return (Lines((setup,)), _ladder(report.cards), Lines((_LADDER_NOTE,)))
     return (
-        Lines((setup, *_verdict(only))),
+        Lines((setup, *verdict(only))),
         _sizes(only),
         _kinds(report.composition),
         _layers(report.composition),
         _marks(only),
         *_workspaces(report.composition),
     )
-
-
-def _verdict(only: CardReport) -> Iterator[str]:
-    prediction = only.prediction
-    spare, usable = format_bytes(abs(only.spare_bytes)), format_bytes(prediction.usable_bytes)
-    rest = f"{spare} to spare" if only.spare_bytes >= 0 else f"{spare} too little"
-    yield f"{prediction.device.name}: {prediction.status.value}, {rest} of {usable} usable"
-    if only.largest_batch is not None:
-        yield f"Largest batch that fits: {only.largest_batch}"
-    if prediction.status is Status.TIGHT:
-        yield "Tight: it fits if what is not known exactly turns out well, and not if it turns out badly."
-    failure = prediction.failure
-    if failure is not None:
-        place = failure.place
-        step = (
-            "while the model moves in" if place.step is None else f"in step {place.step}, {place.phase.value}"
-        )
-        at = f", at {place.layer}" if place.layer else ""
-        op = f" ({place.op})" if place.op else ""
-        yield f"Fails {step}{at}{op}, asking for {format_bytes(failure.oom.requested_bytes)}"
-        yield f"PyTorch will say: {prediction.oom_message}"
 
 
 def _sizes(only: CardReport) -> Table:

@@ -1,0 +1,34 @@
+"""The verdict on one card, in sentences that several results share."""
+
+from collections.abc import Iterator
+
+from vggprof.memory.report import CardReport
+from vggprof.memory.run import Failure
+from vggprof.memory.verdict import Status
+from vggprof.units import format_bytes
+
+
+def verdict(only: CardReport) -> Iterator[str]:
+    """Yield whether it fits, by how much, and where it fails if not.
+
+    ``GeForce RTX 3060 12GB: FITS, 4.90 GiB to spare of 11.63 GiB usable``
+    """
+    prediction = only.prediction
+    spare, usable = format_bytes(abs(only.spare_bytes)), format_bytes(prediction.usable_bytes)
+    rest = f"{spare} to spare" if only.spare_bytes >= 0 else f"{spare} too little"
+    yield f"{prediction.device.name}: {prediction.status.value}, {rest} of {usable} usable"
+    if only.largest_batch is not None:
+        yield f"Largest batch that fits: {only.largest_batch}"
+    if prediction.status is Status.TIGHT:
+        yield "Tight: it fits if what is not known exactly turns out well, and not if it turns out badly."
+    if prediction.failure is not None:
+        yield _failing(prediction.failure)
+        yield f"PyTorch will say: {prediction.oom_message}"
+
+
+def _failing(failure: Failure) -> str:
+    place = failure.place
+    step = "while the model moves in" if place.step is None else f"in step {place.step}, {place.phase.value}"
+    at = f", at {place.layer}" if place.layer else ""
+    op = f" ({place.op})" if place.op else ""
+    return f"Fails {step}{at}{op}, asking for {format_bytes(failure.oom.requested_bytes)}"
