@@ -81,7 +81,9 @@ def test_wheel_names_version_licence_and_script(wheel: zipfile.ZipFile) -> None:
     assert f"\nVersion: {vggprof.__version__}\n" in metadata
     assert "MIT" in metadata
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
-    assert "vggprof = vggprof.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "[console_scripts]\nvggprof = vggprof.cli:main" in entry_points
+    assert "[pytest11]\nvggprof = vggprof.pytest_plugin" in entry_points
 
 
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("memory", "--help")])

@@ -64,6 +64,11 @@ def trace_module(module: nn.Module, inputs: tuple[Any, ...], how: LiveLoop) -> T
             return trace_workload(module, _labelled(workload, other.shape), setup, arch=arch)
 
 
+def images(batch: int, shape: Shape) -> Tensor:
+    """Return a batch of images of *shape*, without the batch; as all of a trace they have no content."""
+    return torch.empty((batch, *shape), device="meta")
+
+
 def _labelled(workload: Workload, shape: Shape) -> Workload:
     return replace(workload, targets=(torch.empty(shape, dtype=torch.int64, device="meta"),))
 
