@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 from vggprof._version import __version__
 
 if TYPE_CHECKING:
-    from vggprof.api import check, compare, layers, list_cudnn, list_gpus, list_specs, memory, replay, trace
+    from vggprof.api import (
+        check,
+        compare,
+        layers,
+        list_cudnn,
+        list_gpus,
+        list_specs,
+        memory,
+        replay,
+        trace,
+        what_if,
+    )
     from vggprof.errors import (
         ArchError,
         CheckFailed,
@@ -49,6 +60,7 @@ __all__ = [
     "memory",
     "replay",
     "trace",
+    "what_if",
 ]
 
 
@@ -85,6 +97,7 @@ _ROOMS = {
         "memory",
         "replay",
         "trace",
+        "what_if",
     ),
     "vggprof.errors": tuple(name for name in __all__ if name.endswith(("Error", "Failed", "Unavailable"))),
     "vggprof.trace.setup": ("Amp", "Dtype", "Layout", "Mode", "Optimizer", "Setup"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from vggprof.devices.listing import GpuListing
     from vggprof.memory.replay.files import ReplayedFile
+    from vggprof.memory.replay.supposed import SupposedFile
     from vggprof.memory.workspaces.listing import CudnnListing
     from vggprof.tracing.optimizers import OptimizerChoice
 
@@ -74,18 +75,42 @@ def replay(path: str | Path) -> ReplayedFile:
     return replay_file(path)
 
 
+def what_if(
+    path: str | Path, *, allocator: str | None = None, changes: str = "", gpu_memory: str | None = None
+) -> SupposedFile:
+    """Return how a recorded run would have gone under other allocator settings, or on a smaller card.
+
+    *allocator* is what PYTORCH_ALLOC_CONF says instead of what was recorded, *changes* more of the same on
+    top of it; *gpu_memory* is what PyTorch can have there (``8GiB``), by default without end. Raises as
+    `replay` does, and UsageError for what torch or common sense refuses.
+    """
+    from vggprof.memory.replay.supposed import Supposition, suppose
+
+    memory_bytes = None if gpu_memory is None else parse_bytes(gpu_memory)
+    return suppose(path, Supposition(allocator, changes, memory_bytes))
+
+
 def layers(what: Subject, setup: Setup | None = None) -> LayerTable:
     """Return what each layer costs. Raises UsageError for an ARCH that names nothing or cannot be run."""
     return layer_table(_trace_of(what, setup))
 
 
-def memory(what: Subject, setup: Setup | None = None, target: Target | None = None) -> MemoryReport:
+def memory(
+    what: Subject, setup: Setup | None = None, target: Target | None = None, *, record: bool = False
+) -> MemoryReport:
     """Return what training takes on the GPU of *target*, on the one that is here, or on a ladder of cards.
 
+    With *record* every allocation comes with it, for a plot or a snapshot; that needs a single GPU.
     Raises as `layers` does, DeviceError for a GPU that nobody knows, GpuUnavailable for one that is not here.
     """
     target = target or Target()
-    return _memory(what, setup, target.cards(), target.software(), search=isinstance(what, str))
+    cards = target.cards()
+    if record and len(cards) != 1:
+        raise UsageError(
+            "a snapshot or a plot needs a card, and no GPU is here; name one with --gpu, or its size with "
+            "--gpu-memory"
+        )
+    return _memory(what, setup, cards, target.software(), search=isinstance(what, str), record=record)
 
 
 def check(
@@ -178,8 +203,14 @@ def trace(  # noqa: PLR0913 - every part of a training can be given
     return trace_module(module, _tuple(inputs), how if steps is None else replace(how, steps=steps))
 
 
-def _memory(
-    what: Subject, setup: Setup | None, cards: Sequence[Card], software: Software, *, search: bool
+def _memory(  # noqa: PLR0913 - what a report can have
+    what: Subject,
+    setup: Setup | None,
+    cards: Sequence[Card],
+    software: Software,
+    *,
+    search: bool,
+    record: bool = False,
 ) -> MemoryReport:
     first = _trace_of(what, setup)
 
@@ -189,7 +220,7 @@ def _memory(
         return first
 
     with Forecast(Traces(at), software) as forecast:
-        return report(forecast, first.setup.batch, cards, search=search)
+        return report(forecast, first.setup.batch, cards, search=search, record=record)
 
 
 def _trace_of(what: Subject, setup: Setup | None) -> Trace:

@@ -38,7 +38,12 @@ class Output:
         if self.path is None:
             _print(text)
         else:
-            _write(self.path, text)
+            _write(self.path, text.encode("utf-8", "backslashreplace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write *data* into the file. Raises UsageError as `write` does."""
+        assert self.path is not None, "bytes go into a file"
+        _write(self.path, data)
 
 
 def output_options(command: Command) -> Callable[..., None]:
@@ -80,6 +85,15 @@ def choose_output(form: str | None, path: Path | None) -> Output:
     return Output(Form(form) if form else _FORM_OF_SUFFIX[path.suffix.lower()], path)
 
 
+def as_file(path: Path | None) -> Output | None:
+    """Return the place for a result beside the main one; None for None. Raises as `choose_output` does."""
+    if path is None:
+        return None
+    if str(path) == "-":
+        raise UsageError("standard output takes the result itself; name a file")
+    return choose_output(Form.TABLE.value, path)
+
+
 def _print(text: str) -> None:
     """Write to standard output; a character that its encoding lacks is written as an escape."""
     if sys.stdout is None:
@@ -94,10 +108,9 @@ def _print(text: str) -> None:
         raise UsageError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     """Write *path* by way of a new file beside it; a device or a pipe is written as it is."""
     target = path.resolve()
-    data = text.encode("utf-8", "backslashreplace")
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(data)

@@ -1,11 +1,24 @@
 """The answer of the memory prediction: tensors alone, each card, and what it all rests on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vggprof.analyzers import TensorMemory, tensor_memory
 from vggprof.memory.forecast import Card, Forecast, Software
-from vggprof.memory.verdict import Composition, Prediction, Status, compose, least_process_bytes, predict
+from vggprof.memory.recording import Recording
+from vggprof.memory.recording import record as record_run
+from vggprof.memory.run import Answers, End
+from vggprof.memory.series import Series, series_of
+from vggprof.memory.timeline import Timeline
+from vggprof.memory.verdict import (
+    Composition,
+    Prediction,
+    Room,
+    Status,
+    compose,
+    least_process_bytes,
+    predict,
+)
 from vggprof.trace import Amp, Setup
 
 
@@ -35,6 +48,8 @@ class MemoryReport:
     composition: Composition | None  # of the peak, where there is one card
     software: Software
     assumptions: tuple[str, ...]
+    recording: Recording | None = None  # of the likely run on the one card, up to the failure if it fails
+    series: Series | None = None  # what is held over time; beyond the card's end where it fails
 
     @property
     def single(self) -> CardReport | None:
@@ -57,8 +72,13 @@ class MemoryReport:
         return self.tensors.setup
 
 
-def report(forecast: Forecast, batch: int, cards: Sequence[Card], *, search: bool = True) -> MemoryReport:
-    """Predict training at *batch* on each of *cards*; on a single one, *search* for the largest batch too."""
+def report(
+    forecast: Forecast, batch: int, cards: Sequence[Card], *, search: bool = True, record: bool = False
+) -> MemoryReport:
+    """Predict training at *batch* on each of *cards*.
+
+    On a single one, *search* for the largest batch too, and *record* every allocation.
+    """
     tensors = tensor_memory(forecast.traces(batch))
     if len(cards) != 1:
         reports = tuple(CardReport(card, forecast.predict(batch, card)) for card in cards)
@@ -71,7 +91,18 @@ def report(forecast: Forecast, batch: int, cards: Sequence[Card], *, search: boo
     least = least_process_bytes(line, answers, room, prediction) if failing else None
     composition = compose(line, answers, prediction)
     only = CardReport(card, prediction, largest, least)
-    return _reported(forecast, batch, tensors, (only,), composition)
+    reported = _reported(forecast, batch, tensors, (only,), composition)
+    return _with_recording(reported, line, answers, room) if record else reported
+
+
+def _with_recording(reported: MemoryReport, line: Timeline, answers: Answers, room: Room) -> MemoryReport:
+    """Add the likely run on the card, and what is held during it; where it fails, during one without end."""
+    machine = room.machine(End.LIKELY)
+    recording = record_run(line, answers, machine)
+    fits = recording.failure is None
+    drawn = recording if fits else record_run(line, answers, room.endless)
+    most = min(n for n in (machine.capacity_bytes, machine.limit_bytes) if n is not None)
+    return replace(reported, recording=recording, series=series_of(drawn, most, fits=fits))
 
 
 def _reported(

@@ -7,8 +7,12 @@ from vggprof.views.devices import devices
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.memory import memory
+from vggprof.views.memory_plot import memory_plot
+from vggprof.views.memory_snapshot import memory_snapshot
+from vggprof.views.memory_svg import memory_svg
 from vggprof.views.replay import replay
 from vggprof.views.specs import specs
+from vggprof.views.supposed import supposed
 
 __all__ = [
     "Form",
@@ -19,6 +23,10 @@ __all__ = [
     "layers",
     "libraries",
     "memory",
+    "memory_plot",
+    "memory_snapshot",
+    "memory_svg",
     "replay",
     "specs",
+    "supposed",
 ]

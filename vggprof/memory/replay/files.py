@@ -82,9 +82,13 @@ def replay_file(path: str | Path) -> ReplayedFile:
 
     Raises FileFormatError, in one line, for a file that cannot be read, is neither, or contradicts itself.
     """
+    return ReplayedFile(str(path), tuple(run for run, _ in replayed_traces(path)))
+
+
+def replayed_traces(path: str | Path) -> Iterator[tuple[ReplayedRun, DeviceTrace]]:
+    """Yield each run of the file at *path* replayed, with its trace. Raises as ``replay_file`` does."""
     file = Path(path)
-    runs = _recorded(file) if _is_gzip(file) else _snapshot(file)
-    return ReplayedFile(str(path), tuple(runs))
+    yield from _recorded(file) if _is_gzip(file) else _snapshot(file)
 
 
 def _is_gzip(file: Path) -> bool:
@@ -100,13 +104,13 @@ def _is_gzip(file: Path) -> bool:
         raise FileFormatError(f"{file}: {error}") from error
 
 
-def _snapshot(file: Path) -> Iterator[ReplayedRun]:
+def _snapshot(file: Path) -> Iterator[tuple[ReplayedRun, DeviceTrace]]:
     for trace in read_snapshot(file):
         told = trace.config is not None
-        yield ReplayedRun(f"device {trace.device}", (), told, _checked(file, trace))
+        yield ReplayedRun(f"device {trace.device}", (), told, _checked(file, trace)), trace
 
 
-def _recorded(file: Path) -> Iterator[ReplayedRun]:
+def _recorded(file: Path) -> Iterator[tuple[ReplayedRun, DeviceTrace]]:
     _limit(file)
     try:
         runs = read_recorded(file)
@@ -117,7 +121,7 @@ def _recorded(file: Path) -> Iterator[ReplayedRun]:
     for number, run in enumerate(runs, 1):
         agreement = _checked(file, run.trace, run.marks)
         setup = tuple((name, _scalar(value)) for name, value in run.setup.items())
-        yield ReplayedRun(f"run {number} {run.edge}".strip(), setup, False, agreement)
+        yield ReplayedRun(f"run {number} {run.edge}".strip(), setup, False, agreement), run.trace
 
 
 def _scalar(value: object) -> Scalar:
