@@ -1,8 +1,8 @@
 """The keys of the memory prediction: the contract that other programs build on."""
 
 from vggprof.analyzers import TensorMemory
-from vggprof.memory.report import CardReport, MemoryReport
 from vggprof.memory.place import Place
+from vggprof.memory.report import CardReport, MemoryReport
 from vggprof.memory.run import Failure
 from vggprof.memory.verdict import Estimate, Prediction
 from vggprof.views.json import Json
