@@ -235,7 +235,7 @@ def test_fail_on_oom_passes_what_is_tight(
     """Tight is not out of memory; `vggprof check` is stricter."""
     tight = with_process(answer, Status.TIGHT, 6, 8).report
 
-    def give(*_asked: object) -> MemoryReport:
+    def give(*_asked: object, **_how: object) -> MemoryReport:
         return tight
 
     monkeypatch.setattr(api, "memory", give)

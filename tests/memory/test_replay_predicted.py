@@ -1,15 +1,12 @@
 """Predicted traces: written as torch writes them, read by torch's own tools, and replayed exactly."""
 
-import importlib.util
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch_viewers import tools
 
 from vggprof.memory.allocator import (
     Alloc,
@@ -45,21 +42,6 @@ STEP: list[Event] = [
     EmptyCache(),
     Alloc(3, 20 * MIB),
 ]
-
-
-@pytest.fixture(scope="module")
-def viz() -> ModuleType:
-    """torch.cuda._memory_viz, loaded from its file: it needs nothing of torch."""
-    torch = importlib.util.find_spec("torch")
-    assert torch is not None
-    assert torch.origin is not None
-    path = Path(torch.origin).parent / "cuda" / "_memory_viz.py"
-    spec = importlib.util.spec_from_file_location("memory_viz", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_writes_what_torch_would() -> None:
@@ -116,25 +98,13 @@ def test_reads_back_and_replays_to_every_address(settings: str, tmp_path: Path) 
     assert agreement.allocations == agreement.addresses_matched == 3
 
 
-def tools(viz: ModuleType) -> dict[str, Callable[[Any], str]]:
-    """torch's tools; a flame graph's last step is a Perl script from the network, so its input is taken."""
-    return {
-        "trace_plot": viz.trace_plot,
-        "segment_plot": viz.segment_plot,
-        "memory": lambda data: str(viz.memory(data, format_flamegraph=str)),
-        "segments": lambda data: str(viz.segments(data, format_flamegraph=str)),
-        "segsum": viz.segsum,
-        "trace": viz.trace,
-    }
-
-
-def test_torchs_own_tools_read_it_without_a_warning(viz: ModuleType) -> None:
+def test_torchs_own_tools_read_it_without_a_warning() -> None:
     found = predict_trace([*STEP, Alloc(4, 90 * MIB)], capacity_bytes=100 * MIB)
     stacks = [[Frame("conv1_1", "vgg16.yaml", 3), Frame("forward")] for _ in found.sources]
     made = snapshot_dictionary(found.trace, stacks)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        said = {name: tool(made) for name, tool in tools(viz).items()}
+        said = {name: tool(made) for name, tool in tools().items()}
     assert "segments: 1" in said["segsum"]
     assert "OutOfMemoryError" in said["trace"]
     assert "conv1_1" in said["memory"]

@@ -93,9 +93,14 @@ def _legend(series: Series) -> Iterator[str]:
     yield f"{', '.join(kinds)}, {_UNUSED} reserved but unused"
     phases = dict.fromkeys(each.phase for each in series.stretches)
     yield f"{', '.join(f'{phase[0]} {phase}' for phase in phases)}; |0 is where step 0 begins"
-    live, allocated = format_bytes(series.peak_live_bytes), format_bytes(series.peak_allocated_bytes)
-    yield f"At most {live} live, {allocated} allocated, {format_bytes(series.peak_reserved_bytes)} reserved."
+    yield say_most(series)
     yield say_card(series)
+
+
+def say_most(series: Series) -> str:
+    """Return the peaks: ``At most 3.78 GiB live, 3.79 GiB allocated, 5.96 GiB reserved.``"""
+    live, allocated = format_bytes(series.peak_live_bytes), format_bytes(series.peak_allocated_bytes)
+    return f"At most {live} live, {allocated} allocated, {format_bytes(series.peak_reserved_bytes)} reserved."
 
 
 def say_card(series: Series) -> str:

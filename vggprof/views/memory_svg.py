@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vggprof.memory.series import KINDS, Sampled, Series, sampled
 from vggprof.units import KIB, format_bytes
 from vggprof.views.document import printable
-from vggprof.views.memory_plot import say_card
+from vggprof.views.memory_plot import say_card, say_most
 from vggprof.views.phrases import say_setup
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _TOP: Final = 86
 _WIDE: Final = 800
 _HIGH: Final = 320
 _WIDTH: Final = _LEFT + _WIDE + 30
-_HEIGHT: Final = _TOP + _HIGH + 100
+_HEIGHT: Final = _TOP + _HIGH + 114
 _LETTER: Final = 7  # of a label's letter, about
 
 # One colour a kind, told apart by people who are colour-blind and on white as on black: Okabe and Ito 2008,
@@ -54,7 +54,7 @@ def memory_svg(report: "MemoryReport") -> str:
 
     It follows the reader's light or dark scheme. It begins like this::
 
-        <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 506" role="img" aria-labelledby="t d">
+        <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 520" role="img" aria-labelledby="t d">
         <title id="t">vgg16: memory over the training</title>
         ...
     """
@@ -68,7 +68,7 @@ def memory_svg(report: "MemoryReport") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         'aria-labelledby="t d">',
         f'<title id="t">{_said(title)}</title>',
-        f'<desc id="d">{_said(_describe(series))}</desc>',
+        f'<desc id="d">{_said(f"{say_most(series)} {say_card(series)}")}</desc>',
         f"<style>{_STYLE}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
         _text(_LEFT, 24, title, extra=' class="title"'),
@@ -78,12 +78,6 @@ def memory_svg(report: "MemoryReport") -> str:
         "</svg>",
     )
     return "\n".join(parts) + "\n"
-
-
-def _describe(series: Series) -> str:
-    live, allocated = format_bytes(series.peak_live_bytes), format_bytes(series.peak_allocated_bytes)
-    reserved = format_bytes(series.peak_reserved_bytes)
-    return f"At most {live} live, {allocated} allocated, {reserved} reserved. {say_card(series)}"
 
 
 def _plot(series: Series, drawn: Sampled) -> Iterator[str]:
@@ -146,7 +140,8 @@ def _legend(series: Series) -> Iterator[str]:
     y += 20
     yield f'<rect class="unused" x="{_LEFT}" y="{y - 10}" width="11" height="11"/>'
     yield _text(_LEFT + 16, y, "reserved but unused; dotted: live tensors and workspaces as asked for")
-    yield _text(_LEFT, y + 20, _describe(series))
+    yield _text(_LEFT, y + 20, say_most(series))
+    yield _text(_LEFT, y + 40, say_card(series))
 
 
 def _area(heights: Sequence[tuple[int, int]], scale: float, height: _Height) -> str:
