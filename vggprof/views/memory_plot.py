@@ -98,7 +98,7 @@ def _legend(series: Series) -> Iterator[str]:
 
 
 def say_most(series: Series) -> str:
-    """Return the peaks: ``At most 3.78 GiB live, 3.79 GiB allocated, 5.96 GiB reserved.``"""
+    """Return the peaks, ``At most 3.78 GiB live, 3.79 GiB allocated, 5.96 GiB reserved.``, a sentence."""
     live, allocated = format_bytes(series.peak_live_bytes), format_bytes(series.peak_allocated_bytes)
     return f"At most {live} live, {allocated} allocated, {format_bytes(series.peak_reserved_bytes)} reserved."
 
