@@ -45,7 +45,7 @@ def asked(capsys: Captured, folder: Path, events: tuple[Event, ...], *words: str
 
 def reserved(run: dict[str, Any]) -> tuple[int, int]:
     """MiB reserved at most, as recorded and as changed."""
-    return tuple(run[which]["stats"]["peak_reserved_bytes"] // MIB for which in ("recorded", "changed"))  # type: ignore[return-value]
+    return tuple(run[which]["stats"]["peak_reserved_bytes"] // MIB for which in ("recorded", "changed"))
 
 
 def test_expandable_segments(capsys: Captured, tmp_path: Path) -> None:
