@@ -1,12 +1,14 @@
 """The pytest plugin, as a CI runs it: pytest in a process of its own, warnings as errors."""
 
-import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
@@ -34,11 +36,11 @@ def test_what_fits_passes_and_what_does_not_fails_with_the_verdict(pytester: pyt
         def test_card():
             raise AssertionError("not reached: this would run out of memory")
 
-        @pytest.mark.gpu_memory("100 MiB", gpu="RTX 3060", batch=2, optimizer="adam", amp="bf16")
+        @pytest.mark.gpu_memory("100 MiB", gpu="RTX 3060", batch=2, optimizer="adam")
         def test_limit():
             return "lenet5"
 
-        @pytest.mark.gpu_memory("8 GiB", arch="lenet5")
+        @pytest.mark.gpu_memory("8 GiB", arch="lenet5", batch=2)
         def test_own_failure():
             assert 1 == 2
         """
@@ -56,7 +58,7 @@ def test_what_fits_passes_and_what_does_not_fails_with_the_verdict(pytester: pyt
             "PyTorch will say: CUDA out of memory. Tried to allocate *",
             "*_ test_limit _*",
             "lenet5: check FAILED",
-            "batch 2, training with adam, autocast to bf16",
+            "batch 2, training with adam, fp32",
             "GeForce RTX 3060 12GB: FITS, *",
             "Limit of 100.00 MiB: OVER, the process can go * above it",
             "*_ test_own_failure _*",
@@ -258,7 +260,7 @@ def test_the_mark_is_listed_and_chooses_tests(pytester: pytest.Pytester) -> None
         test_two="""
         import pytest
 
-        @pytest.mark.gpu_memory("8 GiB", arch="lenet5")
+        @pytest.mark.gpu_memory("8 GiB", arch="lenet5", batch=2)
         def test_marked():
             pass
 
@@ -271,27 +273,23 @@ def test_the_mark_is_listed_and_chooses_tests(pytester: pytest.Pytester) -> None
 
 
 def test_a_ci_job_ends_with_pytests_exit_code(tmp_path: Path) -> None:
-    """Pytest as a job calls it, with a limit that holds and one that does not."""
-    test = (
-        "import os, pytest\n\n"
-        "@pytest.mark.gpu_memory(os.environ['LIMIT'], arch='lenet5', batch=2)\n"
-        "def test_lenet5_fits():\n    pass\n"
-    )
-    (tmp_path / "test_job.py").write_text(test)
+    """Run what the README shows as a job runs it, and once more with a limit that does not hold."""
+    (shown,) = re.findall(r"^```python\n# test_memory.py\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert shown.count('"2 GiB"') == 1
 
-    def job(limit: str) -> tuple[int, str]:
-        words = (sys.executable, "-m", "pytest", *_PLUGIN, "-q", "-p", "no:cacheprovider")
+    def job(test: str) -> tuple[int, str]:
+        (tmp_path / "test_memory.py").write_text(test)
         done = subprocess.run(
-            words,
+            (sys.executable, "-m", "pytest", *_PLUGIN, "-q", "-p", "no:cacheprovider"),
             cwd=tmp_path,
-            env=os.environ | {"LIMIT": limit},
             capture_output=True,
             text=True,
             check=False,
         )
         return done.returncode, done.stdout
 
-    assert job("8 GiB")[0] == 0
-    code, said = job("64 MiB")
-    assert code == 1
-    assert "FAILED test_job.py::test_lenet5_fits - Failed: lenet5: check FAILED" in said
+    code, said = job(shown)
+    assert (code, said.splitlines()[-1][:8]) == (0, "2 passed")
+    code, said = job(shown.replace('"2 GiB"', '"64 MiB"'))
+    assert (code, said.splitlines()[-1][:18]) == (1, "1 failed, 1 passed")
+    assert "FAILED test_memory.py::test_my_net_fits - Failed: Sequential: check FAILED" in said

@@ -31,7 +31,7 @@ def test_commands_show_what_the_readme_shows(
         commands += 1
         run(shlex.split(first.removeprefix("$ vggprof ")))
         shown = "".join(capsys.readouterr())
-        asked = re.search(r"^- torch .* with cuDNN .*$", rest, re.MULTILINE)
+        asked = re.search(r"^(- torch .* with|With torch .* and) cuDNN .*$", rest, re.MULTILINE)
         if asked and asked[0] not in shown:
             continue
         for part in filter(None, rest.split("...\n")):

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from vggprof.forms import Form
+from vggprof.memory.forecast import Software
 from vggprof.memory.gate import Gate
 from vggprof.memory.verdict import Prediction
 from vggprof.units import format_bytes
@@ -43,6 +44,7 @@ def check(gate: Gate, form: Form) -> str:
     GeForce RTX 3060 12GB: FITS, 4.90 GiB to spare of 11.63 GiB usable
     Limit of 8.00 GiB: WITHIN, the process stays 806.34 MiB below it
     The whole process takes 6.37 GiB to 7.21 GiB, likely 6.73 GiB
+    With torch 2.15 and cuDNN 9.26.0.51
     """
     match form:
         case Form.TABLE:
@@ -72,7 +74,7 @@ def _document(gate: Gate) -> Document:
     said = [say_setup(gate.report.setup), *verdict(gate.card)]
     if gate.limit_bytes is not None:
         said.append(_limit(gate, gate.limit_bytes))
-    said.append(_process(gate.card.prediction))
+    said += [_process(gate.card.prediction), _software(gate.report.software)]
     outcome = "passed" if gate.passed else "FAILED"
     return Document(f"{gate.report.arch}: check {outcome}", (Lines(tuple(said)),))
 
@@ -91,6 +93,12 @@ def _process(prediction: Prediction) -> str:
     likely = "" if process.likely is None else f", likely {format_bytes(process.likely)}"
     takes = "takes" if prediction.failure is None else "would take, on a card with room enough,"
     return f"The whole process {takes} {ends}{likely}"
+
+
+def _software(software: Software) -> str:
+    library = software.cudnn.library
+    cudnn = "no cuDNN to ask" if library is None else f"cuDNN {library.version}"
+    return f"With torch {'.'.join(map(str, software.torch))} and {cudnn}"
 
 
 def _row(gate: Gate) -> tuple[Cell, ...]:
