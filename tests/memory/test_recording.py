@@ -1,6 +1,7 @@
 """Predicted trainings as torch would record them: small ones by hand, and VGG-16."""
 
 import pickle
+import pickletools
 import warnings
 from pathlib import Path
 
@@ -198,6 +199,51 @@ def test_vgg16_opens_in_torchs_own_tools(vgg16: MemoryReport) -> None:
         in (shown["memory"])
     )
     assert "memory:0:optimizer_state" in shown["memory"]
+
+
+# What `unpickle` in torch/utils/viz/MemoryViz.js, the viewer page, decodes; protocols 2 to 4.
+VIEWER_OPERATIONS = frozenset(
+    [
+        "PROTO",
+        "FRAME",
+        "MEMOIZE",
+        "BINPUT",
+        "LONG_BINPUT",
+        "BINGET",
+        "LONG_BINGET",
+        "MARK",
+        "STOP",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "BINFLOAT",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "EMPTY_DICT",
+        "DICT",
+        "SETITEM",
+        "SETITEMS",
+        "EMPTY_LIST",
+        "LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+    ]
+)
+
+
+def test_the_viewer_page_decodes_it(vgg16: MemoryReport) -> None:
+    operations = list(pickletools.genops(views.memory_snapshot(vgg16)))
+    assert {operation.name for operation, _, _ in operations} <= VIEWER_OPERATIONS
+    assert operations[0][1] == 4
 
 
 def test_vgg16_with_expandable_segments(tmp_path: Path) -> None:
