@@ -21,15 +21,15 @@ _UNUSED, _CARD = ".", "-"
 def memory_plot(report: "MemoryReport") -> str:
     """Return the picture of *report*'s series, a letter a kind; "" where it has none.
 
-    ::
+    VGG-16 at batch 32 on a card of 12 GB ends like this, at the left::
 
-        12.00 GiB |----------------------------------------
-                  |                ......
-         6.00 GiB |          WAAAT.......
-                  |     AAAAAAAAAATT.....
-                  |PPPPPPPPPPPPPPPPPPGGOO
-                  +mmmifffffffffbbbbbbbbooo
-                   |   |0                |1
+          2.72 GiB |    .AAAAAAAAAAAAAAAAAATTWW........AAAAAAAA
+                   |    AAAAAAAAAAAAAAAAAAAAAATT......WAAAAAAAA
+                   |   AAAAAAAAAAAAAAAAAAAAAAAAA..GGGGAAAAAAAAA
+                   |   AAAAAAAAAGGGGGGGGGGGGGGGGGGOOOOOOOOOOOOO
+                   |  PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP
+                   +mmifffffbbbbbbbbbbbbbbbbbbbbooofffffffflbbb
+                    | |0                           |1
     """
     series = report.series
     if series is None:

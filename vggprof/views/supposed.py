@@ -68,8 +68,8 @@ def supposed(found: "SupposedFile", form: Form) -> str:
 
         run       settings  peak allocated  peak reserved  fragmentation  retries  out of memory
         --------  --------  --------------  -------------  -------------  -------  -------------
-        device 0  recorded      327.63 MiB     396.00 MiB      68.37 MiB        0              0
-        device 0  changed       327.63 MiB     342.00 MiB      14.37 MiB        0              0
+        device 0  recorded        5.51 GiB       6.03 GiB     531.88 MiB        0              0
+        device 0  changed         5.47 GiB       5.51 GiB      38.00 MiB        0              0
     """
     match form:
         case Form.TABLE:
