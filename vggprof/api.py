@@ -226,6 +226,10 @@ def _memory(  # noqa: PLR0913 - what a report can have
 def _trace_of(what: Subject, setup: Setup | None) -> Trace:
     if isinstance(what, str):
         return trace_arch(what, setup)
+    if not isinstance(what, Trace):
+        raise UsageError(
+            f"a {type(what).__name__} is neither an ARCH nor a trace; vggprof.trace(module, inputs) makes one"
+        )
     if setup is not None and setup != what.setup:
         raise UsageError(
             f"the trace of {what.arch} was made in another setup; make one in the setup you want"

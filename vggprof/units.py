@@ -4,7 +4,7 @@ import re
 
 from vggprof.errors import UsageError
 
-KIB, MIB, GIB = 2**10, 2**20, 2**30
+KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
 _BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b)?\s*", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -15,10 +15,10 @@ def format_bytes(n: int) -> str:
     size, sign = abs(n), "-" if n < 0 else ""
     if size < KIB:
         return f"{n} B"
-    for unit, scale in (("KiB", KIB), ("MiB", MIB)):
+    for unit, scale in (("KiB", KIB), ("MiB", MIB), ("GiB", GIB)):
         if size < 1024 * scale:
             return f"{sign}{size / scale:.2f} {unit}"
-    return f"{sign}{size / GIB:.2f} GiB"
+    return f"{sign}{size / TIB:.2f} TiB"
 
 
 def parse_bytes(text: str) -> int:
@@ -37,7 +37,7 @@ def parse_bytes(text: str) -> int:
 
 def format_count(n: int) -> str:
     """Return a count for people: ``640``, ``73.86 K``, ``138.36 M``, ``15.47 G``."""
-    for unit, scale in (("G", 10**9), ("M", 10**6), ("K", 10**3)):
+    for unit, scale in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
         if abs(n) >= scale:
             return f"{n / scale:.2f} {unit}"
     return str(n)

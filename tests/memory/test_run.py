@@ -76,6 +76,7 @@ def test_it_fails_where_no_plan_is_left() -> None:
     assert ran.failure is not None
     assert ran.failure.place == Place(0, Phase.BACKWARD, "conv", "aten.convolution_backward.default")
     assert ran.failure.oom.requested_bytes == 200 * MIB
+    assert ran.failure.message == "GET was unable to find an engine to execute this computation"
 
 
 def test_an_allocation_that_fails_ends_the_run() -> None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from vggprof.errors import ArchError
 from vggprof.trace import Amp, Mode, Operator, Phase, Setup, Trace
 from vggprof.tracing import trace_network
 
@@ -86,19 +87,35 @@ def test_autocast_casts_by_torchs_lists(amp: Amp, low: str) -> None:
 
 
 def test_autocast_casts_a_weight_once_a_step() -> None:
-    """The input once, conv's weight and bias once though it runs twice, fc's two; sum's input to fp32."""
+    """The input once, conv's weight and bias once though it runs twice, fc's two; sum casts by itself."""
     traced = trace(Twice(), amp=Amp.BF16)
-    assert names(traced).count("_to_copy.default") == 6
+    assert names(traced).count("_to_copy.default") == 5
 
 
-def test_half_precision_logits_take_one_kernel_to_a_single_precision_log_softmax() -> None:
-    traced = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 10)), amp=Amp.FP16)
+@pytest.mark.parametrize(("amp", "low"), [(Amp.FP16, "float16"), (Amp.BF16, "bfloat16")])
+def test_cross_entropy_widens_between_log_softmax_and_loss(amp: Amp, low: str) -> None:
+    """log_softmax is told its dtype by cross_entropy; nll_loss wants fp32: LossNLL.cpp, autocast_mode.h."""
+    traced = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 10)), amp=amp)
     loss = [operator for operator in traced.step_operators(0) if operator.phase is Phase.LOSS]
-    assert [operator.name for operator in loss] == [
-        "aten._log_softmax.default",
-        "aten.nll_loss_forward.default",
+    assert [(operator.name, operator.outputs[0].dtype) for operator in loss] == [
+        ("aten._log_softmax.default", low),
+        ("aten._to_copy.default", "float32"),
+        ("aten.nll_loss_forward.default", "float32"),
     ]
-    assert (loss[0].inputs[0].dtype, loss[0].outputs[0].dtype) == ("float16", "float32")
+
+
+@pytest.mark.parametrize(("amp", "kernels"), [(Amp.FP16, ["_softmax"]), (Amp.BF16, ["_to_copy", "_softmax"])])
+def test_softmax_widens_fp16_in_its_kernel(amp: Amp, kernels: list[str]) -> None:
+    traced = trace(nn.Sequential(nn.Flatten(), nn.Linear(192, 10), nn.Softmax(1)), amp=amp)
+    layer = next(number for number, layer in enumerate(traced.layers) if layer.op == "Softmax")
+    ran = [op.name.split(".")[1] for op in forward(traced) if op.layer == layer]
+    assert ran == kernels
+
+
+def test_batch_norm_of_single_values_is_refused_as_torch_refuses_it() -> None:
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3), nn.Flatten())
+    with pytest.raises(ArchError, match=r"layer 1 \(BatchNorm2d\).*more than 1 value per channel"):
+        trace(module, batch=1)
 
 
 def test_fp16_training_scales_the_loss() -> None:

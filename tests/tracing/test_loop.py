@@ -20,6 +20,7 @@ from vggprof.trace import (
     Mode,
     Operator,
     Optimizer,
+    Phase,
     Setup,
     Trace,
     is_channels_last,
@@ -256,3 +257,43 @@ def test_two_batches_give_every_batch(amp: Amp, layout: Layout) -> None:
 def test_channels_last_where_there_is_none_says_so() -> None:
     with pytest.raises(ArchError, match="net: channels_last: required rank 4 tensor"):
         trace(nn.Conv3d(3, 4, 3), (3, 8, 8, 8), layout=Layout.CHANNELS_LAST)
+
+
+class Branches(nn.Module):
+    """A residual sum and a concatenation: three gradients meet in the stem's output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.left = nn.Conv2d(4, 4, 3, padding=1)
+        self.right = nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(8 * 64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        both = torch.cat([torch.relu(self.left(x)) + x, torch.relu(self.right(x))], 1)
+        out: torch.Tensor = self.head(both.flatten(1))
+        return out
+
+
+def test_gradients_meet_in_place_as_in_the_real_backward_pass() -> None:
+    """As many additions, in place and out of it, as torch itself runs on the CPU."""
+    module = Branches()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as run:
+        loss = nn.functional.cross_entropy(module(torch.zeros(4, 3, 8, 8)), torch.zeros(4, dtype=torch.int64))
+        with torch.profiler.record_function("backward"):
+            loss.backward()  # type: ignore[no-untyped-call]
+    events = run.events() or []
+    began = next(event.time_range.start for event in events if event.name == "backward")
+    real = Counter(event.name for event in events if event.time_range.start >= began)
+    traced = Counter(op.name for op in trace(Branches()).step_operators(1) if op.phase is Phase.BACKWARD)
+    assert (traced["aten.add_.Tensor"], traced["aten.add.Tensor"]) == (real["aten::add_"], real["aten::add"])
+    assert real["aten::add_"] == 2
+
+
+def test_inputs_arrive_one_by_one() -> None:
+    """As in a script that binds x, then y: the old x is gone before the new y comes."""
+    traced = trace(small_net())
+    begins = [at for at, event in enumerate(traced.events) if isinstance(event, Mark)]
+    step = traced.events[begins[5] + 1 : begins[6]]
+    assert [type(event) for event in step] == [Born, Freed, Born, Freed]

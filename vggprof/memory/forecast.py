@@ -69,7 +69,7 @@ class Forecast:
         """Return what training at *batch* takes on *card*, and how that ends."""
         return predict(*self.asked(batch, card))
 
-    def largest_batch(self, card: Card, *, start: int) -> int:
+    def largest_batch(self, card: Card, *, start: int = 32) -> int:
         """Return the largest batch that likely fits on *card*; unknown workspaces count at their high end."""
         return largest_batch(lambda batch: fits(*self.asked(batch, card)), start=start)
 

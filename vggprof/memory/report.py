@@ -21,6 +21,9 @@ from vggprof.memory.verdict import (
 )
 from vggprof.trace import Amp, Setup
 
+# CUDA 13.0 release notes: Maxwell, Pascal and Volta are no longer supported.
+_FIRST_WITHOUT_OLD_GPUS, _OLDEST_OF_CUDA_13 = (13, 0), (7, 5)
+
 
 @dataclass(frozen=True, slots=True)
 class CardReport:
@@ -86,13 +89,21 @@ def report(
     (card,) = cards
     line, answers, room = forecast.asked(batch, card)
     prediction = predict(line, answers, room)
-    largest = forecast.largest_batch(card, start=batch) if search else None
     failing = prediction.machine.capacity_bytes is None
+    largest = _largest_batch(forecast, card, None if failing else batch) if search else None
     least = least_process_bytes(line, answers, room, prediction) if failing else None
     composition = compose(line, answers, prediction)
     only = CardReport(card, prediction, largest, least)
     reported = _reported(forecast, batch, tensors, (only,), composition)
     return _with_recording(reported, line, answers, room) if record else reported
+
+
+def _largest_batch(forecast: Forecast, card: Card, fitting: int | None) -> int:
+    """Return the largest batch that fits; from *fitting*, where that is beyond the edge that is found."""
+    largest = forecast.largest_batch(card)
+    if fitting is not None and fitting > largest:
+        return forecast.largest_batch(card, start=fitting)
+    return largest
 
 
 def _with_recording(reported: MemoryReport, line: Timeline, answers: Answers, room: Room) -> MemoryReport:
@@ -121,6 +132,8 @@ def _assumptions(
 ) -> Iterator[str]:
     yield from _loop(setup)
     yield from _software(forecast.software)
+    for card in cards:
+        yield from _unknown(card, forecast.software)
     unruled = forecast.unruled(batch, cards[0].card) if cards else ()
     if unruled:
         yield f"Not known, and counted as nothing: memory of their own that {', '.join(unruled)} may take."
@@ -129,8 +142,24 @@ def _assumptions(
         "part of the process, not of what PyTorch reserves."
     )
     yield "Nothing else of the process uses the GPU, and Linux's driver runs it."
+    if len(cards) == 1:
+        yield (
+            "The largest batch is one that fits, at the likely context, where the next does not. Other "
+            "batches get other algorithms: a somewhat larger one may fit again, and a smaller one fail."
+        )
     for held in {card.card.held_by_others_bytes for card in cards} - {0}:
         yield f"Other processes go on holding the {held:,} bytes that they hold now."
+
+
+def _unknown(card: CardReport, software: Software) -> Iterator[str]:
+    device, reasons = card.prediction.device, card.prediction.unanswered
+    if reasons and software.cudnn.library is not None:
+        yield f"{device.name}: workspaces of cuDNN are a range, because {'; '.join(reasons)}."
+    if software.cuda >= _FIRST_WITHOUT_OLD_GPUS and device.capability < _OLDEST_OF_CUDA_13:
+        yield (
+            f"{device.name}: CUDA 13 knows no compute capability below 7.5; torch for this GPU has to be one "
+            "that was built for CUDA 12."
+        )
 
 
 def _loop(setup: Setup) -> Iterator[str]:

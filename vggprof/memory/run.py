@@ -6,7 +6,7 @@ from enum import Enum
 from itertools import islice
 from typing import TypeAlias, assert_never
 
-from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, BlockState, OutOfMemory
+from vggprof.memory.allocator import Allocator, AllocatorConfig, Block, BlockState, OutOfMemory, oom_message
 from vggprof.memory.place import Place, place_of
 from vggprof.memory.timeline import Allocate, Ask, Hold, Release, Timeline, TimelineEvent
 from vggprof.memory.workspaces.actions import Workspace
@@ -44,6 +44,14 @@ class Failure:
 
     place: Place
     oom: OutOfMemory
+    of_cudnn: bool = False  # every plan of cuDNN's asked for more than there was
+
+    @property
+    def message(self) -> str:
+        """What PyTorch raises: try_plans in ATen/native/cudnn/Conv_v8.cpp swallows cuDNN's lack of memory."""
+        if self.of_cudnn:
+            return "GET was unable to find an engine to execute this computation"
+        return oom_message(self.oom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,8 @@ class Replaying:
             if watch is not None:
                 watch(number)
             if refused is not None:
-                return Failure(place_of(self._timeline, number), refused)
+                of_cudnn = isinstance(event, Ask) and isinstance(self._answers[event.workspace], Answer)
+                return Failure(place_of(self._timeline, number), refused, of_cudnn)
             if self.allocator.counters.allocated_peak > peak:
                 peak, self.peak_event = self.allocator.counters.allocated_peak, number
         return None
@@ -244,6 +253,7 @@ class Replaying:
                 self.allocator.free(block)
                 break
             size //= 2
+            found = search(answer, workspace.settings, free_bytes=0, block_bytes=size)
         self.allocator.empty_cache()
         if found.timed:
             self._ran[key] = min(found.timed, key=self._rank(found))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from vggprof.devices import Device, Range
-from vggprof.memory.allocator import AllocatorConfig, oom_message
+from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.allocator.rules import BLOCK_BYTES, ROUND_LARGE_BYTES, round_up
 from vggprof.memory.run import Answers, End, Failure, Machine, Run, Top, at_peak, run
 from vggprof.memory.search import least_capacity
@@ -108,6 +108,7 @@ class Prediction:
     shown: Run  # at the likely end: on this GPU where it fits, else on one without end
     machine: Machine  # that `shown` ran on
     failure: Failure | None
+    unanswered: tuple[str, ...] = ()  # why cuDNN could not answer, where it could not
 
     @property
     def spare_bytes(self) -> int:
@@ -118,7 +119,7 @@ class Prediction:
     @property
     def oom_message(self) -> str | None:
         """The text of PyTorch's error with ``?`` for what cannot be known; None where it does not fail."""
-        return None if self.failure is None else oom_message(self.failure.oom)
+        return None if self.failure is None else self.failure.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     exact = _is_exact(timeline, answers)
     needed = {end: run(timeline, answers, room.endless, end) for end in (_LIKELY if exact else End)}
     ends = {end: needed[End.LIKELY if exact else end] for end in End}
-    answered = not any(isinstance(answers[ask], NoAnswer) for ask in timeline.asked)
+    unanswered = _unanswered(timeline, answers)
     pressed = {end: _pressed(timeline, answers, room.machine(end), end, ends[end]) for end in End}
     status = _status(pressed)
     shown = {end: pressed[end] if pressed[end].fits else ends[end] for end in End}
@@ -151,14 +152,15 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     return Prediction(
         device=room.device,
         status=status,
-        peak_allocated=_estimate([shown[end].peak_allocated_bytes for end in End], answered=answered),
-        peak_reserved=_estimate(reserved, answered=answered),
+        peak_allocated=_estimate([shown[end].peak_allocated_bytes for end in End], answered=not unanswered),
+        peak_reserved=_estimate(reserved, answered=not unanswered),
         context=room.context,
-        process=_estimate(process, answered=answered),
+        process=_estimate(process, answered=not unanswered),
         usable_bytes=room.usable.likely,
         shown=shown[End.LIKELY],
         machine=room.machine(End.LIKELY) if pressed[End.LIKELY].fits else room.endless,
         failure=pressed[End.LOW].failure if status is Status.OOM else None,
+        unanswered=unanswered,
     )
 
 
@@ -230,6 +232,12 @@ def least_process_bytes(timeline: Timeline, answers: Answers, room: Room, predic
 def fits(timeline: Timeline, answers: Answers, room: Room) -> bool:
     """Whether *timeline* likely fits; what is not known counts at its high end."""
     return run(timeline, answers, room.machine(End.LIKELY)).fits
+
+
+def _unanswered(timeline: Timeline, answers: Answers) -> tuple[str, ...]:
+    """Return the reasons for which there is no answer, each once."""
+    found = (answers[ask] for ask in timeline.asked)
+    return tuple(dict.fromkeys(answer.reason for answer in found if isinstance(answer, NoAnswer)))
 
 
 def _is_exact(timeline: Timeline, answers: Answers) -> bool:

@@ -93,7 +93,8 @@ def _import_module(name: str) -> ModuleType:
             raise  # a module that the named one needs
         parent, _, last = missing.rpartition(".")
         near = did_you_mean(last, _submodules(parent))
-        raise ArchError(f"there is no module {missing!r} in this Python{near}") from error
+        install = "" if parent else f"; `pip install {missing}` may bring it"
+        raise ArchError(f"there is no module {missing!r} in this Python{near}{install}") from error
 
 
 def _submodules(parent: str) -> list[str]:

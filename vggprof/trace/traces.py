@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from vggprof.trace.batches import BatchLine, NotLinearError
+from vggprof.trace.setup import MAX_BATCH
 from vggprof.trace.values import Trace
 
 
@@ -38,4 +39,6 @@ class Traces:
 
     def _drawn(self) -> BatchLine:
         first = next(iter(self._made))
-        return BatchLine(self._made[first], self._make(2 * first))
+        if 2 * first <= MAX_BATCH:
+            return BatchLine(self._made[first], self._make(2 * first))
+        return BatchLine(self._make(first // 2), self._made[first])

@@ -20,12 +20,15 @@ def signature(operands: list[Operand]) -> Hashable:
     return tuple((operand.name, operand.shape, operand.strides, operand.dtype) for operand in operands)
 
 
-def recipe(args: tuple[Any, ...], result: Any) -> _Recipe | None:
-    """Return how to make *result* again from arguments like *args*; None where it shares memory with them."""
+def recipe(args: tuple[Any, ...], result: Any, before: Hashable | None) -> _Recipe | None:
+    """Return how to make *result* again from arguments like *args*; None where it shares memory with them.
+
+    *before* is what the first argument showed before the call: ``squeeze_`` and its like change that.
+    """
     if result is None:
         return lambda args: None
     if args and result is args[0]:
-        return lambda args: args[0]
+        return None if before is None or seen(result) != before else lambda args: args[0]
     taken = {tensor.untyped_storage()._cdata for tensor in tensors_in(args)}
     if not all(_fresh(tensor, taken) for tensor in tensors_in(result)):
         return None
@@ -35,6 +38,11 @@ def recipe(args: tuple[Any, ...], result: Any) -> _Recipe | None:
         return None
     makers, kind = [_like(tensor) for tensor in result], type(result)
     return lambda args: kind(make(args) for make in makers)
+
+
+def seen(value: Any) -> Hashable | None:
+    """Return shape and strides of a tensor; None for anything else."""
+    return (tuple(value.shape), value.stride()) if isinstance(value, Tensor) else None
 
 
 def _like(tensor: Tensor | None) -> _Recipe:

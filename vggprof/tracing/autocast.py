@@ -28,8 +28,10 @@ _FP32 = _names("""
     poisson_nll_loss cosine_embedding_loss nll_loss hinge_embedding_loss kl_div l1_loss smooth_l1_loss
     huber_loss mse_loss margin_ranking_loss multilabel_margin_loss soft_margin_loss triplet_margin_loss
     multi_margin_loss binary_cross_entropy_with_logits dist pdist cdist renorm logsumexp interpolate upsample
-    prod softmax log_softmax cumprod cumsum vector_norm matrix_norm norm sum
+    vector_norm matrix_norm norm
 """)
+# They are told to compute in fp32 instead, and cast inside their kernels; softmax is in `cuda_way`.
+_FP32_INSIDE = _names("prod cumprod cumsum sum")
 _PROMOTE = _names("""
     addcdiv addcmul atan2 bilinear cross dot vdot grid_sample grid_sampler index_put tensordot scatter_add
     cat concat concatenate stack
@@ -55,7 +57,10 @@ class Autocast:
 
     def cast(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return the arguments as autocast would hand them to *func*."""
-        dtype = self._target(getattr(func, "__name__", ""), args)
+        name = getattr(func, "__name__", "")
+        if name in _FP32_INSIDE and any(map(_eligible, tensors_in(args[:1]))):
+            return args, {**kwargs, "dtype": kwargs.get("dtype") or torch.float32}
+        dtype = self._target(name, args)
         if dtype is None:
             return args, kwargs
         cast_args = tuple(self._cast(value, dtype) for value in args)

@@ -82,6 +82,8 @@ def _batch_norm(  # noqa: PLR0913, PLR0917 - torch's own signature
     eps: float = 1e-5,
 ) -> Tensor:
     """Batch norm, cuDNN's where CUDA takes it."""
+    if training:
+        functional._verify_batch_size(input.size())  # type: ignore[attr-defined]
     statistics = running_mean, running_var
     if weight is None or bias is None or not _takes_cudnn(input, weight, statistics, training=training):
         return functional.batch_norm(input, *statistics, weight, bias, training, momentum, eps)
@@ -107,9 +109,10 @@ def _takes_cudnn(
 
 
 def _cross_entropy(input: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:  # noqa: A002
-    """Cross entropy under autocast; from fp16 logits CUDA's log-softmax gives fp32 without a copy.
+    """Cross entropy under autocast: log-softmax in the logits' dtype, copied to fp32 for nll_loss.
 
-    log_softmax in ATen/native/SoftMax.cpp; class probabilities and label smoothing take the plain way.
+    cross_entropy_loss in ATen/native/LossNLL.cpp names log_softmax's dtype, which autocast respects; nll_loss
+    is in its fp32 list. Class probabilities and label smoothing go on in the logits' dtype.
     """
     given = {name: value for name, value in kwargs.items() if value is not None}
     smoothed = given.pop("label_smoothing", 0.0)
@@ -120,14 +123,19 @@ def _cross_entropy(input: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> 
         or input.dim() < 2
         or {"size_average", "reduce"} & set(given)
     ):
-        return functional.cross_entropy(input.float(), target, *args, **kwargs)
-    return functional.nll_loss(_log_softmax(input, 1), target, **given)
+        return functional.cross_entropy(input, target, *args, **kwargs)
+    return functional.nll_loss(functional.log_softmax(input, 1).float(), target, **given)
 
 
-def _log_softmax(input: Tensor, dim: int) -> Tensor:  # noqa: A002
-    if input.dtype is torch.float16:
-        return torch._log_softmax(input, dim, True)
-    return functional.log_softmax(input.float(), dim)
+def _widening(kernel: Callable[..., Tensor], plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return (log-)softmax to fp32: from fp16 in one kernel, else by way of a copy (SoftMax.cpp)."""
+
+    def widened(input: Tensor, dim: int, *args: Any, **kwargs: Any) -> Tensor:  # noqa: A002
+        if input.dtype is torch.float16:
+            return kernel(input, dim, True)
+        return plain(input, dim, dtype=torch.float32)
+
+    return widened
 
 
 _RULES: dict[Any, Callable[..., Any]] = {
@@ -135,4 +143,14 @@ _RULES: dict[Any, Callable[..., Any]] = {
     torch.dropout: _torch_dropout,
     functional.batch_norm: _batch_norm,
 }
-_AUTOCAST_RULES: dict[Any, Callable[..., Any]] = {functional.cross_entropy: _cross_entropy}
+_softmax = _widening(torch._softmax, torch.softmax)
+_log_softmax = _widening(torch._log_softmax, torch.log_softmax)
+_AUTOCAST_RULES: dict[Any, Callable[..., Any]] = {
+    functional.cross_entropy: _cross_entropy,
+    functional.softmax: _softmax,
+    torch.softmax: _softmax,
+    Tensor.softmax: _softmax,
+    functional.log_softmax: _log_softmax,
+    torch.log_softmax: _log_softmax,
+    Tensor.log_softmax: _log_softmax,
+}

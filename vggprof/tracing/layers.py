@@ -45,6 +45,7 @@ class LayerLog:
         self._stack: list[_Call] = []
         self._count: Counter[tuple[bool, str]] = Counter()
         self._layer_of_node: dict[int, int] = {}
+        self._handled: BaseException | None = None
         self._failed: tuple[BaseException, _Call] | None = None
 
     def layers(self) -> tuple[Layer, ...]:
@@ -78,6 +79,7 @@ class LayerLog:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Follow the calls of the network's modules."""
+        self._handled = sys.exception()
         hooks = [
             register_module_forward_pre_hook(self._module_enters),
             register_module_forward_hook(self._module_leaves, always_call=True),
@@ -118,7 +120,7 @@ class LayerLog:
 
     def _module_leaves(self, module: nn.Module, args: tuple[object, ...], output: object) -> None:
         if id(module) in self._paths:
-            if not self._stack[-1].container and sys.exception() is None:
+            if not self._stack[-1].container and self._raised() is None:
                 self._layer(
                     self._stack[-1]
                 )  # a module that runs nothing, like dropout in inference, shows too
@@ -129,7 +131,7 @@ class LayerLog:
 
     def _leave(self, result: object) -> None:
         call = self._stack.pop()
-        error = sys.exception()
+        error = self._raised()
         if error is not None and (self._failed is None or self._failed[0] is not error):
             self._failed = error, call
         if call.layer is not None:
@@ -137,6 +139,11 @@ class LayerLog:
             known.output_shape = known.output_shape or shape_of(result)
             for node in range(call.first_node, _next_node()):
                 self._layer_of_node.setdefault(node, call.layer)
+
+    def _raised(self) -> BaseException | None:
+        """Return the exception that ends the call; not one that is being handled around the tracing."""
+        error = sys.exception()
+        return None if error is self._handled else error
 
     def _layer(self, call: _Call) -> int:
         if call.layer is None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from vggprof.errors import ArchError, UsageError
 from vggprof.trace import Amp, Mode, Optimizer, Phase, Setup, Shape, Trace
 from vggprof.tracing.device import move_to_device
 from vggprof.tracing.loop import STEPS, trace_workload, traced
@@ -46,6 +48,8 @@ def trace_module(module: nn.Module, inputs: tuple[Any, ...], how: LiveLoop) -> T
     While it is traced the module holds meta stand-ins for its parameters and buffers. The batch is the first
     tensor's first axis. Raises ArchError where it cannot run, naming the layer and what came in.
     """
+    if how.step is not None and how.amp is not Amp.OFF:
+        raise UsageError("a step of one's own casts and scales by itself; amp is for the loop that is ours")
     first = next(tensors_in(inputs), None)
     batch = first.shape[0] if first is not None and first.dim() else 1
     named = how.optimizer if isinstance(how.optimizer, Optimizer) else Optimizer.CUSTOM
@@ -57,16 +61,27 @@ def trace_module(module: nn.Module, inputs: tuple[Any, ...], how: LiveLoop) -> T
         if how.step is not None:
             return traced(module, setup, _OwnStep(how.step, workload, setup), arch=arch)
         if how.loss is not None or how.targets:
-            return trace_workload(module, workload, setup, arch=arch)
+            return _trace_given(module, workload, setup, arch=arch)
+        labels: Shape = (batch,)
         try:
-            return trace_workload(module, _labelled(workload, (batch,)), setup, arch=arch)
+            return trace_workload(module, _labelled(workload, labels), setup, arch=arch)
         except LabelShapeError as other:
-            return trace_workload(module, _labelled(workload, other.shape), setup, arch=arch)
+            labels = other.shape
+        return trace_workload(module, _labelled(workload, labels), setup, arch=arch)
 
 
 def images(batch: int, shape: Shape) -> Tensor:
     """Return a batch of images of *shape*, without the batch; as all of a trace they have no content."""
     return torch.empty((batch, *shape), device="meta")
+
+
+def _trace_given(module: nn.Module, workload: Workload, setup: Setup, *, arch: str) -> Trace:
+    try:
+        return trace_workload(module, workload, setup, arch=arch)
+    except LabelShapeError as other:
+        raise ArchError(
+            f"{arch}: the logits want targets of shape {other.shape} for cross entropy"
+        ) from other
 
 
 def _labelled(workload: Workload, shape: Shape) -> Workload:
@@ -87,10 +102,10 @@ class _OwnStep:
             optimizer = make_optimizer(self.workload.optimizer, session.module.parameters())
         for number in range(self.workload.steps):
             with session.phase(Phase.INPUT, number):
-                inputs, _ = session.arrivals(self.workload)
+                session.arrive(self.workload)
             with session.own_phases():
                 session.autocast.begin()
-                self.step(session.module, optimizer, *inputs)
+                self.step(session.module, optimizer, *session.inputs)
                 session.autocast.end()
         session.recorder.close()
 
@@ -104,6 +119,9 @@ def on_meta(module: nn.Module) -> Iterator[None]:
     before = [(part, dict(part.__dict__)) for part in module.modules()]
     stand_ins: dict[int, Any] = {}
     for part, attributes in before:
+        for name, value in attributes.items():
+            if isinstance(value, dict | list | set):
+                part.__dict__[name] = copy(value)  # what the module writes in there goes with the copy
         for table in ("_parameters", "_buffers"):
             part.__dict__[table] = dict(_stand_ins(attributes[table].items(), stand_ins))
     try:

@@ -7,12 +7,13 @@ so the last step's are still in memory when the next step's arrive.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from vggprof.errors import ArchError
+from vggprof.errors import ArchError, VggprofError
 from vggprof.trace import Amp, Dtype, Layout, Phase, Setup, Shape, Trace
 from vggprof.tracing.device import move_to_device
 from vggprof.tracing.optimizers import MetaGradScaler, make_optimizer
@@ -21,6 +22,9 @@ from vggprof.tracing.workload import LabelShapeError, Workload, classification
 
 # Optimizer state appears in the first step, and the peak of what is reserved often comes in the second.
 STEPS = 3
+
+# Hooks of torch.optim and torch.nn hear of every thread.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def trace_network(
@@ -31,12 +35,14 @@ def trace_network(
     Raises ArchError where the network cannot run on such samples, naming the layer and what came in.
     """
     _prepare(module, setup, arch)
+    labels: Shape = (setup.batch,)
     try:
-        workload = classification(setup, input_shape, labels=(setup.batch,), steps=steps)
+        workload = classification(setup, input_shape, labels=labels, steps=steps)
         return trace_workload(module, workload, setup, arch=arch)
     except LabelShapeError as other:
-        workload = classification(setup, input_shape, labels=other.shape, steps=steps)
-        return trace_workload(module, workload, setup, arch=arch)
+        labels = other.shape
+    workload = classification(setup, input_shape, labels=labels, steps=steps)
+    return trace_workload(module, workload, setup, arch=arch)
 
 
 def _prepare(module: nn.Module, setup: Setup, arch: str) -> None:
@@ -59,11 +65,18 @@ def trace_workload(module: nn.Module, workload: Workload, setup: Setup, *, arch:
 
 def traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *, arch: str) -> Trace:
     """Trace *loop*, which runs *module*. Raises ArchError where it cannot run, naming the layer."""
+    with _ONE_AT_A_TIME:
+        return _traced(module, setup, loop, arch=arch)
+
+
+def _traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *, arch: str) -> Trace:
     session = Session(module, setup.amp)
     try:
         with session.listening():
             loop(session)
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+    except (VggprofError, LabelShapeError):
+        raise
+    except Exception as error:  # the network's own code may raise anything
         where = session.log.failed_at(error) or "the training step"
         raise ArchError(f"{arch}: {where}: {(str(error) or repr(error)).splitlines()[0]}") from error
     finally:
@@ -79,13 +92,13 @@ def _train(session: Session, setup: Setup, workload: Workload) -> None:
         scaler = MetaGradScaler() if setup.amp is Amp.FP16 else None
     for step in range(workload.steps):
         with session.phase(Phase.INPUT, step):
-            inputs, targets = session.arrivals(workload)
+            session.arrive(workload)
         with session.phase(Phase.FORWARD):
             optimizer.zero_grad()
             autocast.begin()
-            out = model(*inputs)
+            out = model(*session.inputs)
         with session.phase(Phase.LOSS):
-            loss = workload.loss(out, *targets)
+            loss = workload.loss(out, *session.targets)
             autocast.end()
         with session.phase(Phase.BACKWARD):
             (scaler.scale(loss) if scaler else loss).backward()  # type: ignore[no-untyped-call]
@@ -104,9 +117,9 @@ def _infer(session: Session, setup: Setup, workload: Workload) -> None:
         move_to_device(session, setup)
     for step in range(workload.steps):
         with session.phase(Phase.INPUT, step):
-            inputs, _ = session.arrivals(workload)
+            session.arrive(workload)
         with session.phase(Phase.FORWARD), torch.no_grad():
             session.autocast.begin()
-            out = session.module(*inputs)  # noqa: F841 - stays bound until the next step's is made
+            out = session.module(*session.inputs)  # noqa: F841 - stays bound until the next step's is made
             session.autocast.end()
     session.recorder.close()

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vggprof.trace import Argument, Born, Event, Freed, Mark, Operand, Operator, Phase, Ran
-from vggprof.tracing.answers import recipe, signature
+from vggprof.tracing.answers import recipe, seen, signature
 from vggprof.tracing.layout import with_cuda_layout
 from vggprof.tracing.tensors import dtype_name, plain, tensors_in
 
@@ -44,6 +44,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.phase = Phase.MODEL
         self.phase_of: Callable[[], Phase] | None = None  # asked before every operator, where it is set
         self.operators: list[Operator] = []
+        self.nodes: list[int | None] = []  # the autograd node that ran each operator
         self.events: list[Event] = []
         self.births: list[Birth] = []
         self._layer_of = layer_of
@@ -58,7 +59,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._paused or func in _SILENT:
             return func(*args, **kwargs)
         inputs, arguments = self._read(func, args, kwargs)
-        result = self._answer(func, args, kwargs, key=(func, signature(inputs), arguments))
+        result = self._answer(func, args, kwargs, key=(func, signature(inputs), repr(arguments)))
         outputs = [tensor for tensor in tensors_in(result) if tensor.is_meta]
         if inputs or outputs:
             self._write(str(func), inputs, outputs, arguments)
@@ -86,9 +87,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known = self._recipes.get(key)
         if known is not None:
             return known(args)
+        before = seen(args[0]) if args else None
         result = with_cuda_layout(func, args, func(*args, **kwargs))
         everywhere = all(tensor.is_meta for tensor in tensors_in((args, kwargs)))
-        again = recipe(args, result) if everywhere and not kwargs.get("out") else None
+        again = recipe(args, result, before) if everywhere and not kwargs.get("out") else None
         if again is not None:
             self._recipes[key] = again
         return result
@@ -105,6 +107,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         layer, number = self._layer_of(), len(self.operators)
         self.events.append(Ran(number))
         given = tuple(self._operand("out", t, self.storage(t, layer=layer, operator=number)) for t in outputs)
+        node = torch._C._current_autograd_node()
+        self.nodes.append(None if node is None else node._sequence_nr())
         self.operators.append(Operator(name, self.step, self.phase, layer, tuple(inputs), given, arguments))
 
     @staticmethod

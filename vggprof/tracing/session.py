@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from vggprof.trace import Amp, Kind, Parameter, Phase, Setup, Storage, Trace
+from vggprof.trace import Amp, Born, Event, Freed, Kind, Operator, Parameter, Phase, Setup, Storage, Trace
+from vggprof.tracing.accumulation import in_place
 from vggprof.tracing.autocast import Autocast
 from vggprof.tracing.cuda_way import CudaWay
 from vggprof.tracing.layers import LayerLog
@@ -41,6 +43,7 @@ class Session:
         self._recomputing: nn.Module | None = None
         self._way = CudaWay(self.log, self.autocast)
         self._batch: list[Any] = []
+        self._inputs = 0
         self._kinds: dict[int, Kind] = {}
         self._state: list[Parameter] = []
 
@@ -98,14 +101,24 @@ class Session:
         self._forward_ran = self._forward_ran or self.log.inside
         return Phase.FORWARD if self.log.inside or not self._forward_ran else Phase.LOSS
 
-    def arrivals(self, workload: Workload) -> tuple[list[Any], list[Any]]:
-        """Return a new step's inputs and targets; each takes the place of the last one, which then dies."""
+    def arrive(self, workload: Workload) -> None:
+        """Let a new step's inputs and targets arrive, each in the place of the last one, which then dies."""
         templates = (*workload.inputs, *workload.targets)
         self._batch = self._batch or [None] * len(templates)
         for place, template in enumerate(templates):
             self._batch[place] = arrive(self.recorder, template)
+        self._inputs = len(workload.inputs)
         self._note(self._batch, Kind.INPUT)
-        return self._batch[: len(workload.inputs)], self._batch[len(workload.inputs) :]
+
+    @property
+    def inputs(self) -> list[Any]:
+        """This step's inputs."""
+        return self._batch[: self._inputs]
+
+    @property
+    def targets(self) -> list[Any]:
+        """This step's targets."""
+        return self._batch[self._inputs :]
 
     def note_scaler(self, scaler: MetaGradScaler) -> None:
         """Say that what *scaler* keeps is optimizer state."""
@@ -158,32 +171,70 @@ class Session:
             self._note(state, Kind.OPTIMIZER)
 
     def trace(self, arch: str, setup: Setup) -> Trace:
-        """Return what was recorded."""
-        owners = self._owners()
+        """Return what was recorded, with the engine's sums in place as on CUDA."""
+        recorder = self.recorder
+        births = recorder.births
+        sizes = [birth.nbytes for birth in births]
+        made = in_place(recorder.events, recorder.operators, recorder.nodes, sizes)
+        for gone, home in made.home.items():
+            if gone in self._kinds:
+                self._kinds.setdefault(home, self._kinds[gone])
+        kept = [number for number in range(len(births)) if number not in made.home]
+        place = {number: at for at, number in enumerate(kept)}
+        operators = tuple(_renumbered(op, place) for op in made.operators)
+        state = tuple(replace(parameter, storage=place[parameter.storage]) for parameter in self._state)
+        owners = _owners(operators, {parameter.storage for parameter in state})
         return Trace(
             arch=arch,
             setup=setup,
             torch_version=torch.__version__,
             layers=self.log.layers(),
-            parameters=tuple(self._state),
+            parameters=state,
             storages=tuple(
-                Storage(birth.nbytes, self._kind(i, birth), owners.get(i, birth.layer), birth.operator)
-                for i, birth in enumerate(self.recorder.births)
+                Storage(
+                    births[number].nbytes,
+                    self._kind(number, births[number]),
+                    owners.get(at, births[number].layer),
+                    births[number].operator,
+                )
+                for at, number in enumerate(kept)
             ),
-            operators=tuple(self.recorder.operators),
-            events=tuple(self.recorder.events),
+            operators=operators,
+            events=tuple(_renumbered_event(event, place) for event in made.events),
         )
-
-    def _owners(self) -> dict[int, int | None]:
-        """For each parameter's storage the layer that reads it first."""
-        registered = {parameter.storage for parameter in self._state}
-        owners: dict[int, int | None] = {}
-        for operator in self.recorder.operators:
-            for operand in operator.inputs if operator.layer is not None else ():
-                if operand.storage in registered:
-                    owners.setdefault(operand.storage, operator.layer)
-        return owners
 
     def _kind(self, storage: int, birth: Birth) -> Kind:
         born_forward = birth.phase in (Phase.FORWARD, Phase.LOSS)
         return self._kinds.get(storage, Kind.ACTIVATION if born_forward else Kind.TEMPORARY)
+
+
+def _owners(operators: Sequence[Operator], registered: set[int]) -> dict[int, int]:
+    """For each registered storage the layer that reads it first."""
+    owners: dict[int, int] = {}
+    for operator in operators:
+        if operator.layer is not None:
+            for operand in operator.inputs:
+                if operand.storage in registered:
+                    owners.setdefault(operand.storage, operator.layer)
+    return owners
+
+
+def _renumbered(operator: Operator, place: Mapping[int, int]) -> Operator:
+    operands = (*operator.inputs, *operator.outputs)
+    if all(place[operand.storage] == operand.storage for operand in operands):
+        return operator
+    inputs, outputs = (
+        tuple(replace(operand, storage=place[operand.storage]) for operand in side)
+        for side in (operator.inputs, operator.outputs)
+    )
+    return replace(operator, inputs=inputs, outputs=outputs)
+
+
+def _renumbered_event(event: Event, place: Mapping[int, int]) -> Event:
+    match event:
+        case Born(storage):
+            return Born(place[storage])
+        case Freed(storage):
+            return Freed(place[storage])
+        case _:
+            return event

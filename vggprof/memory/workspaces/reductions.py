@@ -4,6 +4,7 @@ setReduceConfig and gpu_reduce_kernel in ATen/native/cuda/Reduce.cuh, the same i
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 
 from vggprof.memory.workspaces.actions import Action, Tape
@@ -17,6 +18,8 @@ _MAX_THREADS, _WARP = 512, 32
 # Values that a thread sums at least, so that splitting pays, and at most.
 _MIN_VALUES, _MAX_VALUES = 16, 256
 _SEMAPHORE_BYTES = 4
+# Pieces of a reduction that are looked at: they are alike, and each gives back what it takes.
+_MAX_PIECES = 16
 # Dtypes whose sums and means are modelled, with the bytes of the number that sums are kept in.
 _SUM_BYTES = {"float16": 4, "bfloat16": 4, "float32": 4, "float64": 8}
 # Sums that cast and add in one kernel: reduce_dispatch in ReduceSumProdKernel.cu.
@@ -58,7 +61,7 @@ def scratch(
         if not in_32_bits(axes) and ITEM_BYTES[out_dtype] < held:
             outputs = max(1, *(axis.size * axis.out_bytes // ITEM_BYTES[out_dtype] for axis in axes))
             tape.take("sums of parts", outputs * held, "a float16 sum too large for 32-bit indices")
-        for number, part in enumerate(pieces(axes)):
+        for number, part in enumerate(islice(pieces(axes), _MAX_PIECES)):
             with tape.scope():
                 _take(tape, _config(part, item=item, device=device), held, number)
     return tuple(tape.actions)

@@ -104,6 +104,14 @@ def _copies(names: tuple[str, ...], like: str | None, operator: Operator, _: Tar
     return tuple(tape.actions) if len(tape.actions) > len(operator.outputs) else ()
 
 
+def _adaptive_pool_backward(operator: Operator, target: Target) -> Script:
+    """Copy a gradient that is not dense, in plain order only: in channels_last the kernel follows strides."""
+    source = operator.input("self")
+    if source is None or suggested(_layout(source)) is MemoryFormat.CHANNELS_LAST:
+        return ()
+    return _copies(("grad_output",), "self", operator, target)
+
+
 def _native_dropout(operator: Operator, _: Target) -> Script:
     """Put the mask first: dropout_cuda in Dropout.cu."""
     return (Output(1), Output(0)) if len(operator.outputs) == 2 else ()
@@ -151,7 +159,7 @@ _RULES: dict[str, Callable[[Operator, Target], Script | None]] = {
     "avg_pool2d": partial(_copies, ("self",), "self"),
     "avg_pool2d_backward": partial(_copies, ("self", "grad_output"), "self"),
     "_adaptive_avg_pool2d": partial(_copies, ("self",), "self"),
-    "_adaptive_avg_pool2d_backward": partial(_copies, ("grad_output",), "self"),
+    "_adaptive_avg_pool2d_backward": _adaptive_pool_backward,
     # SoftMax.cu: host_softmax and host_softmax_backward
     "_softmax": partial(_copies, ("self",), None),
     "_log_softmax": partial(_copies, ("self",), None),
