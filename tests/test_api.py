@@ -141,3 +141,22 @@ def test_what_a_network_prints_is_no_part_of_the_result(
     assert said.out == ""
     assert "building" in said.err
     assert "running" in said.err
+
+
+def test_a_module_is_not_an_arch() -> None:
+    with pytest.raises(vggprof.UsageError, match=r"a list is neither an ARCH nor a trace"):
+        vggprof.layers([])  # type: ignore[arg-type]
+
+
+def test_the_largest_batch_does_not_depend_on_the_one_asked_about() -> None:
+    target = vggprof.Target(gpu_memory="1GiB", torch="2.15")
+    reports = [vggprof.memory("lenet5", vggprof.Setup(batch=batch), target) for batch in (1, 7, 64)]
+    found = {report.cards[0].largest_batch for report in reports}
+    assert len(found) == 1
+    assert (found.pop() or 0) > 64
+
+
+def test_an_old_gpu_is_said_to_be_one() -> None:
+    report = vggprof.memory("lenet5", vggprof.Setup(batch=2), vggprof.Target(gpu="k40", torch="2.15"))
+    assert report.cards[0].prediction.peak_allocated.likely is None
+    assert any("no compute capability below 7.5" in sentence for sentence in report.assumptions)

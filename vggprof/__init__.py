@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UsageError,
         VggprofError,
     )
+    from vggprof.target import Target
     from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Optimizer",
     "Setup",
     "SpecError",
+    "Target",
     "UsageError",
     "VggprofError",
     "__version__",
@@ -100,6 +102,7 @@ _ROOMS = {
         "what_if",
     ),
     "vggprof.errors": tuple(name for name in __all__ if name.endswith(("Error", "Failed", "Unavailable"))),
+    "vggprof.target": ("Target",),
     "vggprof.trace.setup": ("Amp", "Dtype", "Layout", "Mode", "Optimizer", "Setup"),
 }
 for _room, _names in _ROOMS.items():
