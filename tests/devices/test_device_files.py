@@ -50,7 +50,7 @@ def test_memory_alone_says_whose_the_rest_is(gib: float, like: str) -> None:
 
 @pytest.mark.parametrize(
     ("memory_bytes", "says"),
-    [(0, "cannot have 0 B"), (-GIB, "cannot have -1.00 GiB"), (10 * 2**40 + 1, "no GPU has 10240.00 GiB")],
+    [(0, "cannot have 0 B"), (-GIB, "cannot have -1.00 GiB"), (10 * 2**40 + 1, "no GPU has 10.00 TiB")],
 )
 def test_absurd_sizes(memory_bytes: int, says: str) -> None:
     for base in (None, find_device("T4")):
