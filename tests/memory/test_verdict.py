@@ -7,8 +7,9 @@ import pytest
 from vggprof.devices import Range, custom_device
 from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.place import Place
+from vggprof.memory.run import End, Machine, run
 from vggprof.memory.timeline import Allocate, Ask, Need, Timeline
-from vggprof.memory.verdict import Composition, Prediction, Room, Status, compose, predict
+from vggprof.memory.verdict import Composition, Prediction, Room, Status, _is_exact, compose, predict
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
@@ -127,3 +128,16 @@ def test_workspaces_are_listed_with_their_source() -> None:
     assert (row.layer, row.which, row.nbytes, row.source) == ("conv", "wgrad", 20 * MIB, "cuDNN 9")
     (row,) = composed(room(300), NOBODY).workspaces
     assert (row.nbytes, row.low_bytes, row.high_bytes, row.source) == (None, 0, 20 * MIB, "nobody to ask")
+
+
+def test_a_benchmarked_plan_is_a_range() -> None:
+    """Of plans of 20 and 2 MiB either may be the fastest; the search itself takes 20 for a moment."""
+    ask = replace(WORKSPACE, settings=CudnnSettings(benchmark=True))
+    timeline = replace(small_timeline(), events=(Allocate(0), Allocate(1), Ask(ask, 1), Ask(ask, 1)))
+    plans = (Plan("eng1", 20 * MIB, (), False), Plan("eng2", 2 * MIB, (), False))
+    answers = {ask: Answer(plans, "cuDNN 9", 20 * MIB, 20 * MIB)}
+    prediction = predict(timeline, answers, room(1000))
+    assert not _is_exact(timeline, answers)
+    runs = [run(timeline, answers, Machine(AllocatorConfig()), end) for end in (End.LOW, End.HIGH)]
+    assert [ran.requested[-1] for ran in runs] == [2 * MIB, 20 * MIB]
+    assert prediction.process.high <= prediction.usable_bytes

@@ -145,7 +145,7 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
     reserved = [shown[end].peak_reserved_bytes for end in End]
     process = [size + outside[end] for size, end in zip(reserved, End, strict=True)]
     if not exact:
-        most = room.machine(End.LOW).capacity_bytes if status is Status.FITS else None
+        most = room.machine(End.HIGH).capacity_bytes if status is Status.FITS else None
         spread = _spread(timeline, answers, replace(room.endless, capacity_bytes=most))
         reserved += spread
         process += [min(spread) + room.context.low, max(spread) + room.context.high]
@@ -236,14 +236,14 @@ def fits(timeline: Timeline, answers: Answers, room: Room) -> bool:
 
 def _unanswered(timeline: Timeline, answers: Answers) -> tuple[str, ...]:
     """Return the reasons for which there is no answer, each once."""
-    found = (answers[ask] for ask in timeline.asked)
+    found = [answers[ask] for ask in timeline.asked]
     return tuple(dict.fromkeys(answer.reason for answer in found if isinstance(answer, NoAnswer)))
 
 
 def _is_exact(timeline: Timeline, answers: Answers) -> bool:
-    """Whether every size is known, so that the ends are one."""
-    asked = (answers[ask] for ask in timeline.asked)
-    exact = all(isinstance(answer, Answer) and answer.low_bytes == answer.high_bytes for answer in asked)
+    """Whether every size is known, so that the ends are one; which plan cudnn.benchmark takes never is."""
+    asked = [(ask.settings.benchmark, answers[ask]) for ask in timeline.asked]
+    exact = not any(benchmark or answer.low_bytes != answer.high_bytes for benchmark, answer in asked)
     return exact and all(need.low_bytes == need.high_bytes for need in timeline.needs)
 
 
