@@ -1,0 +1,176 @@
+"""A measurement: what the steps of one network took on one machine, with all that is needed to repeat it.
+
+Made by the profiler in a process of its own, or read from a file. Every field that a machine could not answer is
+None or empty, never 0.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vggprof.trace import Setup
+
+
+class Status(StrEnum):
+    """How a measurement ended; all of them are results."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+
+
+class Execution(StrEnum):
+    """How the steps were run."""
+
+    EAGER = "eager"
+    GRAPH = "graph"  # captured once as a CUDA graph, then replayed
+    COMPILE = "compile"  # torch.compile
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What was asked to be measured."""
+
+    arch: str
+    setup: Setup
+    device: str  # "cpu" or "cuda"
+    execution: Execution = Execution.EAGER
+    tf32: bool = True  # in convolutions; matrix products keep torch's own default
+    deterministic: bool = False
+    benchmark: bool = False
+    memory_limit_bytes: int | None = None  # on the GPU what PyTorch may have, on the CPU address space
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What it was measured on and with."""
+
+    device_name: str  # of the GPU as torch names it, or of the CPU
+    torch: str
+    python: str
+    platform: str
+    vggprof: str
+    threads: int  # that torch computes with on the CPU
+    cuda: str | None = None
+    cudnn: int | None = None  # as torch.backends.cudnn.version() says it
+    driver: str | None = None
+    capability: tuple[int, int] | None = None
+    sm_count: int | None = None
+    total_memory_bytes: int | None = None
+    variables: tuple[tuple[str, str], ...] = ()  # of the environment, that change what torch does
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Repeated measurements of one time. Raises ValueError for none at all."""
+
+    values_ms: tuple[float, ...]
+    throttled: tuple[int, ...] = ()  # indices of samples taken while the GPU held itself back
+
+    def __post_init__(self) -> None:
+        if not self.values_ms:
+            raise ValueError("a time needs a sample or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times of whole steps: of the device where there is one, and what the host took to issue them.
+
+    What was not run is None: inference has neither backward nor optimizer. The batch lies on the device
+    before the clock starts.
+    """
+
+    clock: str  # "cuda events" or "monotonic"
+    step: Samples
+    forward: Samples | None = None  # with the loss, in training
+    backward: Samples | None = None
+    optimizer: Samples | None = None
+    host_step: Samples | None = None  # on a GPU, until everything was issued
+    converged: bool = True  # whether the spread that was asked for was reached
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel, or CPU operator, behind a layer."""
+
+    name: str
+    pass_name: str  # "forward", "dgrad", "wgrad", "backward" (both, or neither, of the two) or "optimizer"
+    calls: float  # a step
+    time_ms: float  # a step
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """Device time of one layer in one step, the median over the profiled ones; a None was not told apart."""
+
+    name: str  # as in the trace; "" for what belongs to no layer
+    forward_ms: float | None
+    backward_ms: float | None  # all of it
+    dgrad_ms: float | None = None
+    wgrad_ms: float | None = None
+    optimizer_ms: float | None = None
+    kernels: tuple[Kernel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMark:
+    """What is held when a phase of a step ends."""
+
+    step: int | None
+    phase: str  # "start", then names of the trace's marks: "model", "input", "output", "loss", ...
+    allocated_bytes: int
+    reserved_bytes: int
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorEvent:
+    """One entry of the allocator's own history."""
+
+    action: str  # as torch writes it: "alloc", "free_completed", "segment_alloc", "segment_free", "oom", ...
+    size_bytes: int
+    address: int | None  # an OOM has none
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory of the first steps; on the CPU only the process is known."""
+
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    process_bytes: int | None = None  # the most that the process held: on the GPU by NVML, else resident
+    gpu_bytes: int | None = None  # the most that was in use on the GPU, by all processes
+    context_bytes: int | None = None  # of the process, outside the allocator
+    marks: tuple[MemoryMark, ...] = ()
+    events: tuple[AllocatorEvent, ...] = ()
+    event_marks: tuple[int, ...] = ()  # for each mark, the number of events before it
+    retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """What NVML said at one moment; None where the driver refuses."""
+
+    at_ms: float  # since the measuring began
+    used_bytes: int | None = None
+    process_bytes: int | None = None
+    sm_clock_mhz: int | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+    throttle_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One network's measurement; *message* says what went wrong where *status* is not OK."""
+
+    conditions: Conditions
+    environment: Environment
+    status: Status
+    message: str | None = None
+    timing: Timing | None = None
+    layers: tuple[LayerTime, ...] = ()
+    memory: Memory | None = None
+    sensors: tuple[Sensor, ...] = ()
+    began: str | None = None  # UTC, ISO 8601

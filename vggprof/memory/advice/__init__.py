@@ -1,0 +1,1 @@
+"""What would make a training fit, each change measured by replaying it."""

@@ -1,0 +1,1 @@
+"""Real steps, measured, each in a process of its own."""

@@ -1,0 +1,1 @@
+"""Measurements kept in a database of the user."""
