@@ -1,7 +1,7 @@
 """A measurement: what the steps of one network took on one machine, with all that is needed to repeat it.
 
-Made by the profiler in a process of its own, or read from a file. Every field that a machine could not answer is
-None or empty, never 0.
+Made by the profiler in a process of its own, or read from a file. Every field that a machine could not answer
+is None or empty, never 0.
 """
 
 from dataclasses import dataclass
