@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         VggprofError,
     )
     from vggprof.target import Target
-    from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup
+    from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup, ZeroGrad
 
 __all__ = [
     "Amp",
@@ -52,6 +52,7 @@ __all__ = [
     "Target",
     "UsageError",
     "VggprofError",
+    "ZeroGrad",
     "__version__",
     "check",
     "compare",
@@ -103,7 +104,7 @@ _ROOMS = {
     ),
     "vggprof.errors": tuple(name for name in __all__ if name.endswith(("Error", "Failed", "Unavailable"))),
     "vggprof.target": ("Target",),
-    "vggprof.trace.setup": ("Amp", "Dtype", "Layout", "Mode", "Optimizer", "Setup"),
+    "vggprof.trace.setup": ("Amp", "Dtype", "Layout", "Mode", "Optimizer", "Setup", "ZeroGrad"),
 }
 for _room, _names in _ROOMS.items():
     for _name in _names:

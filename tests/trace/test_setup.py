@@ -13,6 +13,13 @@ def test_words_stand_for_what_they_name() -> None:
     assert not said.training
 
 
+def test_several_names_are_written_with_commas() -> None:
+    setup = Setup(freeze="conv1_*, conv2_*", checkpoint="stage1,stage3")
+    assert setup.frozen == ("conv1_*", "conv2_*")
+    assert setup.checkpointed == ("stage1", "stage3")
+    assert Setup().frozen == Setup().checkpointed == ()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -21,6 +28,15 @@ def test_words_stand_for_what_they_name() -> None:
         ({"mode": "trian"}, "'trian' is none of train, infer; did you mean 'train'"),
         ({"dtype": "fp16"}, "use --amp fp16, or --mode infer"),
         ({"mode": "infer", "dtype": "fp16", "amp": "fp16"}, "use either --amp or --dtype fp16"),
+        ({"accumulate": 0}, "accumulate 0 cannot be run"),
+        ({"accumulate": 10**6}, "accumulate 1000000 cannot be run"),
+        ({"freeze": ""}, "freeze '' has an empty name"),
+        ({"checkpoint": "stage1,,stage2"}, "checkpoint 'stage1,,stage2' has an empty name"),
+        ({"zero_grad": "zeros"}, "'zeros' is none of none, zero; did you mean 'zero'"),
+        ({"mode": "infer", "accumulate": 2}, "accumulate is for training"),
+        ({"mode": "infer", "freeze": "backbone"}, "freeze is for training"),
+        ({"mode": "infer", "checkpoint": "stages"}, "checkpoint is for training"),
+        ({"mode": "infer", "zero_grad": "zero"}, "zero_grad is for training"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fields: dict[str, object], message: str) -> None:

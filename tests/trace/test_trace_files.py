@@ -34,9 +34,11 @@ from vggprof.trace import (
     Setup,
     Storage,
     Trace,
+    ZeroGrad,
     files,
 )
 from vggprof.trace.files import from_json, read_trace, to_json, write_trace
+from vggprof.trace.setup import MAX_ACCUMULATE
 
 # --- traces of any make -------------------------------------------------------------------------------------
 
@@ -55,6 +57,11 @@ SETUPS = st.one_of(
         optimizer=st.sampled_from(Optimizer),
         amp=st.sampled_from(Amp),
         layout=st.sampled_from(Layout),
+        accumulate=st.integers(1, MAX_ACCUMULATE),
+        inplace=st.booleans(),
+        freeze=st.none() | st.sampled_from(["backbone", "conv1_*", "é, b"]),
+        checkpoint=st.none() | st.sampled_from(["stages", "stage1,stage3"]),
+        zero_grad=st.sampled_from(ZeroGrad),
     ),
     st.builds(Setup, batch=st.integers(1, 2**24), mode=st.just(Mode.INFER), dtype=st.sampled_from(Dtype)),
 )
@@ -325,6 +332,8 @@ def put(*way: str | int, value: object) -> Callable[[dict[str, Any]], None]:
         (put("layers", "training", 0, value=1), "'training' holds a whole number where a boolean belongs"),
         (put("operands", "dtype", 0, value=0), "'conv0' is not a dtype of a trace"),
         (put("setup", "batch", value=0), "setup: batch 0 cannot be run"),
+        (put("setup", "accumulate", value=0), "setup: accumulate 0 cannot be run"),
+        (put("setup", "freeze", value=3), "setup: 'freeze' must be a text, not 3"),
         (put("setup", "batch", value=True), "setup: 'batch' must be a whole number, not True"),
         (put("setup", "mode", value="evaluate"), "setup: mode: 'evaluate' is none of train, infer"),
         (put("events", "of", 0, value=-1), "events: 'of' holds -1, which is negative"),

@@ -11,6 +11,7 @@ from vggprof.spec.arch import parse_arch
 from vggprof.trace import Amp, Dtype, Layout, Mode, Optimizer, Setup
 from vggprof.trace.files import to_json
 from vggprof.tracing import trace_network
+from vggprof.views.phrases import say_setup
 
 ARCHS = ("lenet5", "alexnet", "vgg11_bn", "resnet18", "googlenet", "mobilenet_v2")
 SETUPS = (
@@ -23,7 +24,7 @@ SETUPS = (
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_traces_are_the_same_event_by_event(arch: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"trace-{arch}.txt", "".join(f"{_digest(arch, setup)}  {setup}\n" for setup in SETUPS))
+    golden(f"trace-{arch}.txt", "".join(f"{_digest(arch, setup)}  {say_setup(setup)}\n" for setup in SETUPS))
 
 
 def _digest(arch: str, setup: Setup) -> str:

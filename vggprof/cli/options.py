@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup
+from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup, ZeroGrad
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -45,6 +45,32 @@ _SETUP_OPTIONS = (
         help="Type of weights and input.",
     ),
     click.option("--channels-last", is_flag=True, help="Keep weights and images in channels_last order."),
+    click.option(
+        "--accumulate",
+        type=int,
+        default=_DEFAULT.accumulate,
+        show_default=True,
+        metavar="N",
+        help="Micro-batches of --batch images in a step, whose gradients are summed.",
+    ),
+    click.option("--inplace", is_flag=True, help="Activations write over their input where that is right."),
+    click.option(
+        "--freeze",
+        metavar="WHAT",
+        help="Do not train these: 'backbone' (all but the classifier), or names of parameters ('conv1_*').",
+    ),
+    click.option(
+        "--checkpoint",
+        metavar="WHAT",
+        help="Recompute these in the backward pass: 'stages', or names of some ('stage1,stage3').",
+    ),
+    click.option(
+        "--zero-grad",
+        type=click.Choice([zero.value for zero in ZeroGrad]),
+        default=_DEFAULT.zero_grad.value,
+        show_default=True,
+        help="What zero_grad makes of gradients: none frees them, zero keeps their memory.",
+    ),
 )
 
 
@@ -60,6 +86,11 @@ def setup_options(command: Command) -> Callable[..., None]:
         amp: str,
         dtype: str,
         channels_last: bool,
+        zero_grad: str,
+        accumulate: int,
+        inplace: bool,
+        freeze: str | None,
+        checkpoint: str | None,
         **others: Any,  # noqa: ANN401 - what the command itself takes
     ) -> None:
         setup = Setup(
@@ -69,6 +100,11 @@ def setup_options(command: Command) -> Callable[..., None]:
             amp=Amp(amp),
             dtype=Dtype(dtype),
             layout=Layout.CHANNELS_LAST if channels_last else Layout.CONTIGUOUS,
+            zero_grad=ZeroGrad(zero_grad),
+            accumulate=accumulate,
+            inplace=inplace,
+            freeze=freeze,
+            checkpoint=checkpoint,
         )
         command(setup=setup, **others)
 

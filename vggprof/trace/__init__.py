@@ -1,7 +1,7 @@
 """The trace: what one training does, in plain values."""
 
 from vggprof.trace.layout import is_channels_last
-from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup
+from vggprof.trace.setup import Amp, Dtype, Layout, Mode, Optimizer, Setup, ZeroGrad
 from vggprof.trace.values import (
     ITEM_BYTES,
     Argument,
@@ -44,5 +44,6 @@ __all__ = [
     "Shape",
     "Storage",
     "Trace",
+    "ZeroGrad",
     "is_channels_last",
 ]

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from vggprof.errors import FileFormatError, UsageError
 from vggprof.trace.columns import Record, Table, rows
-from vggprof.trace.encode import FORMAT, SCHEMA_VERSION
+from vggprof.trace.encode import FORMAT, LATER, SCHEMA_VERSION
 from vggprof.trace.setup import Setup
 from vggprof.trace.values import (
     ITEM_BYTES,
@@ -206,7 +207,10 @@ def _word(where: str, kind: type[Word], name: str) -> Word:
 def _setup(record: Record) -> Setup:
     """Return the setup that *record* says, field by field."""
     values: dict[str, Any] = {}
-    for field, kind in get_type_hints(Setup).items():
+    for field, hint in get_type_hints(Setup).items():
+        if field in LATER and field not in record.fields:
+            continue
+        kind = next((part for part in get_args(hint) if part is not NoneType), hint)
         if issubclass(kind, StrEnum):
             values[field] = _word(f"{record.where}: {field}", kind, record.get(field, str))
         else:

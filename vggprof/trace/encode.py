@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import fields
 from math import isfinite
 from typing import Any, Generic, TypeVar, assert_never
 
 from vggprof._version import __version__
+from vggprof.trace.setup import DEFAULTS, Setup
 from vggprof.trace.values import (
     Argument,
     Born,
@@ -27,6 +27,8 @@ FORMAT = "vggprof-trace"
 # The number of the layout that vggprof/trace/files.py shows. Any change to it, or to what a field of a trace
 # means, gets a new number.
 SCHEMA_VERSION = 1
+# Fields of a setup that are left out at their defaults, so that traces from before them stay as they are.
+LATER = frozenset({"accumulate", "inplace", "freeze", "checkpoint", "zero_grad"})
 
 Row = TypeVar("Row")
 Item = TypeVar("Item", bound=Hashable)
@@ -69,7 +71,7 @@ class _Encoder:
             "vggprof_version": __version__,
             "arch": trace.arch,
             "torch_version": trace.torch_version,
-            "setup": {field.name: getattr(trace.setup, field.name) for field in fields(trace.setup)},
+            "setup": _setup(trace.setup),
             "layers": self._layers(trace.layers),
             "parameters": self._parameters(trace.parameters),
             "storages": self._storages(trace.storages),
@@ -144,6 +146,12 @@ class _Encoder:
     def _argument_row(self, arguments: tuple[tuple[str, Argument], ...]) -> int:
         """Return the row of *arguments*, told apart by looks: 1, 1.0 and True are one key."""
         return self.arguments.add(arguments, key=repr(arguments))
+
+
+def _setup(setup: Setup) -> dict[str, Any]:
+    """Return the fields of *setup*; of those that came later only what is not the default."""
+    values = {name: getattr(setup, name) for name in DEFAULTS}
+    return {name: value for name, value in values.items() if name not in LATER or value != DEFAULTS[name]}
 
 
 def _column(rows: Iterable[Row], cell: Callable[[Row], object]) -> list[object]:

@@ -40,7 +40,7 @@ def json_of(
 
 
 def setup_json(setup: Setup) -> Json:
-    """Return the fields of *setup*; the optimizer is null where none runs."""
+    """Return the fields of *setup*; optimizer and zero_grad are null where none runs."""
     return {
         "batch": setup.batch,
         "mode": setup.mode.value,
@@ -48,4 +48,9 @@ def setup_json(setup: Setup) -> Json:
         "dtype": setup.dtype.value,
         "amp": setup.amp.value,
         "layout": setup.layout.value,
+        "accumulate": setup.accumulate,
+        "inplace": setup.inplace,
+        "freeze": setup.freeze,
+        "checkpoint": setup.checkpoint,
+        "zero_grad": setup.zero_grad.value if setup.training else None,
     }

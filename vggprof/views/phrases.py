@@ -1,6 +1,9 @@
 """Phrases that several results share."""
 
-from vggprof.trace import Amp, Dtype, Layout, Setup
+from collections.abc import Iterator
+
+from vggprof.trace import Amp, Dtype, Layout, Setup, ZeroGrad
+from vggprof.views.document import printable
 
 NOT_MODELLED = (
     "Modelled are NVIDIA GPUs and eager mode; other vendors' GPUs, Apple's, and torch.compile are not."
@@ -20,14 +23,29 @@ CONVENTION = (
 def say_setup(setup: Setup) -> str:
     """Return a setup for people.
 
-    ``batch 32, training with momentum, fp32``, ``batch 1, inference, fp16 weights, channels_last``.
+    ``batch 32, training with momentum, fp32``, ``batch 1, inference, fp16 weights, channels_last``,
+    ``batch 8 x 4 accumulated, training with adam, fp32, in-place activations, backbone frozen``.
     """
-    parts = [f"batch {setup.batch}"]
+    many = f" x {setup.accumulate} accumulated" if setup.accumulate > 1 else ""
+    parts = [f"batch {setup.batch}{many}"]
     parts.append(f"training with {setup.optimizer.value}" if setup.training else "inference")
     parts.append(_precision(setup))
     if setup.layout is Layout.CHANNELS_LAST:
         parts.append("channels_last")
+    parts += _saving(setup)
     return ", ".join(parts)
+
+
+def _saving(setup: Setup) -> Iterator[str]:
+    """Yield what is done to take less memory, or not done that usually is."""
+    if setup.inplace:
+        yield "in-place activations"
+    if setup.freeze is not None:
+        yield f"{' and '.join(map(printable, setup.frozen))} frozen"
+    if setup.checkpoint is not None:
+        yield f"{' and '.join(map(printable, setup.checkpointed))} checkpointed"
+    if setup.zero_grad is ZeroGrad.ZERO:
+        yield "gradients zeroed in place"
 
 
 def _precision(setup: Setup) -> str:
