@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from vggprof.trace import Amp, Dtype, Layout, Phase, Setup, Shape, Trace
 from vggprof.tracing.device import move_to_device
 from vggprof.tracing.optimizers import MetaGradScaler, make_optimizer
 from vggprof.tracing.session import Session
+from vggprof.tracing.stage import Stage
 from vggprof.tracing.workload import LabelShapeError, Workload, classification
 
 # Optimizer state appears in the first step, and the peak of what is reserved often comes in the second.
@@ -85,41 +87,79 @@ def _traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *,
 
 
 def _train(session: Session, setup: Setup, workload: Workload) -> None:
-    model, autocast = session.module, session.autocast
     with session.phase(Phase.MODEL):
         move_to_device(session, setup)
-        optimizer = make_optimizer(workload.optimizer, model.parameters())
+        optimizer = make_optimizer(workload.optimizer, session.module.parameters())
         scaler = MetaGradScaler() if setup.amp is Amp.FP16 else None
+    training = Training(session, workload, optimizer, scaler)
     for step in range(workload.steps):
-        with session.phase(Phase.INPUT, step):
-            session.arrive(workload)
-        with session.phase(Phase.FORWARD):
-            optimizer.zero_grad()
-            autocast.begin()
-            out = model(*session.inputs)
-        with session.phase(Phase.LOSS):
-            loss = workload.loss(out, *session.targets)
-            autocast.end()
-        with session.phase(Phase.BACKWARD):
-            (scaler.scale(loss) if scaler else loss).backward()  # type: ignore[no-untyped-call]
-        with session.phase(Phase.OPTIMIZER):
-            if scaler is None:
-                optimizer.step()
-            else:
-                scaler.step(optimizer)
-                scaler.update()
-                session.note_scaler(scaler)
+        training.step(step)
     session.recorder.close()
 
 
 def _infer(session: Session, setup: Setup, workload: Workload) -> None:
     with session.phase(Phase.MODEL):
         move_to_device(session, setup)
+    inference = Inference(session, workload)
     for step in range(workload.steps):
-        with session.phase(Phase.INPUT, step):
-            session.arrive(workload)
-        with session.phase(Phase.FORWARD), torch.no_grad():
-            session.autocast.begin()
-            out = session.module(*session.inputs)  # noqa: F841 - stays bound until the next step's is made
-            session.autocast.end()
+        inference.step(step)
     session.recorder.close()
+
+
+class Training:
+    """The reference loop's steps on *stage*; `out` and `loss` stay bound until they are bound again."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        workload: Workload,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler | None,
+    ) -> None:
+        self._stage = stage
+        self._workload = workload
+        self._optimizer = optimizer
+        self._scaler = scaler
+        self.out: Any = None
+        self.loss: Any = None
+
+    def step(self, number: int) -> None:
+        """Run one step."""
+        stage, optimizer, scaler = self._stage, self._optimizer, self._scaler
+        with stage.phase(Phase.INPUT, number):
+            stage.arrive(self._workload)
+        with stage.phase(Phase.FORWARD):
+            optimizer.zero_grad()
+            stage.autocast.begin()
+            self.out = stage.module(*stage.inputs)
+        with stage.phase(Phase.LOSS):
+            self.loss = self._workload.loss(self.out, *stage.targets)
+            stage.autocast.end()
+        with stage.phase(Phase.BACKWARD):
+            (scaler.scale(self.loss) if scaler else self.loss).backward()
+        with stage.phase(Phase.OPTIMIZER):
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
+                scaler.update()
+                stage.note_scaler(scaler)
+
+
+class Inference:
+    """Forward passes on *stage*; `out` stays bound until the next step's is made."""
+
+    def __init__(self, stage: Stage, workload: Workload) -> None:
+        self._stage = stage
+        self._workload = workload
+        self.out: Any = None
+
+    def step(self, number: int) -> None:
+        """Run one forward pass."""
+        stage = self._stage
+        with stage.phase(Phase.INPUT, number):
+            stage.arrive(self._workload)
+        with stage.phase(Phase.FORWARD), torch.no_grad():
+            stage.autocast.begin()
+            self.out = stage.module(*stage.inputs)
+            stage.autocast.end()
