@@ -1,5 +1,7 @@
 """Measurements: what real steps took, as plain values that need no torch."""
 
+from vggprof.measurement.files import read_measurements, text_of, write_measurements
+from vggprof.measurement.statistics import Summary, median_interval, relative_spread, summarize
 from vggprof.measurement.values import (
     AllocatorEvent,
     Conditions,
@@ -10,6 +12,7 @@ from vggprof.measurement.values import (
     Measurement,
     Memory,
     MemoryMark,
+    PhaseTime,
     Samples,
     Sensor,
     Status,
@@ -26,8 +29,16 @@ __all__ = [
     "Measurement",
     "Memory",
     "MemoryMark",
+    "PhaseTime",
     "Samples",
     "Sensor",
     "Status",
+    "Summary",
     "Timing",
+    "median_interval",
+    "read_measurements",
+    "relative_spread",
+    "summarize",
+    "text_of",
+    "write_measurements",
 ]

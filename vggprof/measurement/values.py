@@ -6,6 +6,7 @@ is None or empty, never 0.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from vggprof.trace import Setup
 
@@ -50,7 +51,7 @@ class Environment:
     python: str
     platform: str
     vggprof: str
-    threads: int  # that torch computes with on the CPU
+    threads: int | None  # that torch computes with on the CPU
     cuda: str | None = None
     cudnn: int | None = None  # as torch.backends.cudnn.version() says it
     driver: str | None = None
@@ -62,7 +63,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Repeated measurements of one time. Raises ValueError for none at all."""
+    """Repeated measurements of one time. Raises ValueError for none at all, or marks of samples not there."""
 
     values_ms: tuple[float, ...]
     throttled: tuple[int, ...] = ()  # indices of samples taken while the GPU held itself back
@@ -70,6 +71,8 @@ class Samples:
     def __post_init__(self) -> None:
         if not self.values_ms:
             raise ValueError("a time needs a sample or more")
+        if any(not 0 <= index < len(self.values_ms) for index in self.throttled):
+            raise ValueError("a throttled sample is not among the samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,19 @@ class Timing:
     optimizer: Samples | None = None
     host_step: Samples | None = None  # on a GPU, until everything was issued
     converged: bool = True  # whether the spread that was asked for was reached
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTime:
+    """Time of one phase where a file tells its quartiles but not the samples behind them."""
+
+    phase: str  # the mark that ends it: "output" (forward, before the loss), "loss", "backward", "optimizer"
+    clock: str  # as in `Timing`, or "host" for what the host took to issue it
+    median_ms: float
+    p25_ms: float
+    p75_ms: float
+    min_ms: float
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +151,10 @@ class AllocatorEvent:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory of the first steps; on the CPU only the process is known."""
+    """Memory of the first steps; on the CPU only the process is known.
+
+    Raises ValueError where *event_marks* do not say for each mark how many of the events came before it.
+    """
 
     peak_allocated_bytes: int | None = None
     peak_reserved_bytes: int | None = None
@@ -146,6 +165,13 @@ class Memory:
     events: tuple[AllocatorEvent, ...] = ()
     event_marks: tuple[int, ...] = ()  # for each mark, the number of events before it
     retries: int | None = None
+
+    def __post_init__(self) -> None:
+        places = (*self.event_marks, len(self.events))
+        if self.event_marks and len(self.event_marks) != len(self.marks):
+            raise ValueError("each mark needs the number of events before it, or none has one")
+        if places[0] < 0 or any(after < before for before, after in pairwise(places)):
+            raise ValueError("marks do not follow each other among the events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +200,4 @@ class Measurement:
     memory: Memory | None = None
     sensors: tuple[Sensor, ...] = ()
     began: str | None = None  # UTC, ISO 8601
+    phases: tuple[PhaseTime, ...] = ()  # in the place of `timing`, where the samples are not known
