@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from real_loop import Loop, real_marks, traced_marks
 from torch import nn
 
 from vggprof.errors import ArchError
@@ -41,67 +42,16 @@ def trace(module: nn.Module, shape: tuple[int, ...] = (3, 8, 8), **how: object) 
 
 def live_at_marks(trace: Trace, unit: int = 1) -> dict[tuple[int | None, str], int]:
     """Live bytes at every mark, each storage rounded up to *unit*."""
-    live, marks = 0, {}
-    for event in trace.events:
-        match event:
-            case Born(storage):
-                live += -(-trace.storages[storage].nbytes // unit) * unit
-            case Freed(storage):
-                live -= -(-trace.storages[storage].nbytes // unit) * unit
-            case Mark(step, phase):
-                marks[step, phase.mark] = live
-    return marks
+    return {(step, name): live for step, name, live in traced_marks(trace, unit)}
 
 
 def named(trace: Trace, name: str, step: int = 0) -> list[Operator]:
     return [operator for operator in trace.step_operators(step) if operator.name == name]
 
 
-def real_marks(module: nn.Module, steps: int) -> dict[tuple[int, str], int]:
-    """Live bytes at every mark of the same loop on the CPU, as torch's profiler counts its allocations."""
-    optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9, foreach=True)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as run:
-        for step in range(steps):
-            x = torch.zeros(4, 3, 8, 8)
-            y = torch.zeros(4, dtype=torch.int64)
-            _say(f"mark {step} input")
-            optimizer.zero_grad()
-            out = module(x)
-            _say(f"mark {step} output")
-            loss = nn.functional.cross_entropy(out, y)
-            _say(f"mark {step} loss")
-            loss.backward()  # type: ignore[no-untyped-call]
-            _say(f"mark {step} backward")
-            optimizer.step()
-            _say(f"mark {step} optimizer")
-    live, marks = 0, {}
-    for event in sorted(_events(run), key=lambda event: event.start_time_ns):
-        kind, fields = event.typed
-        if kind == torch._C._profiler._EventType.Allocation:
-            live += fields.alloc_size
-        elif event.name.startswith("mark "):
-            _, number, name = event.name.split()
-            marks[int(number), name] = live
-    return marks
-
-
-def _say(text: str) -> None:
-    with torch.profiler.record_function(text):
-        pass
-
-
-def _events(run: torch.profiler.profile) -> list:  # type: ignore[type-arg]
-    queue, found = list(run.profiler.kineto_results.experimental_event_tree()), []  # type: ignore[union-attr]
-    while queue:
-        event = queue.pop()
-        found.append(event)
-        queue.extend(event.children)
-    return found
-
-
 def test_live_bytes_are_those_of_the_real_loop() -> None:
     """At every mark of two steps the CPU's allocator holds what the trace says, but for what was there."""
-    real = real_marks(small_net(), steps=2)
+    real = {(step, name): live for step, name, live in real_marks(Loop(small_net()))}
     traced = live_at_marks(trace(small_net()))
     start = traced[0, "input"] - real[0, "input"]
     assert {mark: traced[mark] - start for mark in real} == real

@@ -172,7 +172,10 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A phase of a step ended. The model's mark belongs to no step."""
+    """A phase of a step ended. The model's mark belongs to no step.
+
+    Where a step accumulates gradients, its phases but the last come once a micro-batch, in order.
+    """
 
     step: int | None
     phase: Phase

@@ -2,7 +2,8 @@
 
 A plain script: the module moves to the device, then every step moves a batch in, clears the gradients, and
 runs forward, loss, backward and optimizer. `x`, `y`, `out` and `loss` stay bound until they are bound again,
-so the last step's are still in memory when the next step's arrive.
+so the last step's are still in memory when the next step's arrive. Where gradients are accumulated, a step
+moves in and runs one micro-batch after the other, and the optimizer steps once, at its end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from vggprof.errors import ArchError, VggprofError
-from vggprof.trace import Amp, Dtype, Layout, Phase, Setup, Shape, Trace
+from vggprof.trace import Amp, Dtype, Layout, Phase, Setup, Shape, Trace, ZeroGrad
 from vggprof.tracing.device import move_to_device
 from vggprof.tracing.optimizers import MetaGradScaler, make_optimizer
 from vggprof.tracing.session import Session
@@ -124,19 +125,10 @@ class Training:
         self.loss: Any = None
 
     def step(self, number: int) -> None:
-        """Run one step."""
+        """Run one step: its micro-batches, then the optimizer."""
         stage, optimizer, scaler = self._stage, self._optimizer, self._scaler
-        with stage.phase(Phase.INPUT, number):
-            stage.arrive(self._workload)
-        with stage.phase(Phase.FORWARD):
-            optimizer.zero_grad()
-            stage.autocast.begin()
-            self.out = stage.module(*stage.inputs)
-        with stage.phase(Phase.LOSS):
-            self.loss = self._workload.loss(self.out, *stage.targets)
-            stage.autocast.end()
-        with stage.phase(Phase.BACKWARD):
-            (scaler.scale(self.loss) if scaler else self.loss).backward()
+        for part in range(self._workload.accumulate):
+            self._accumulate(number, first=part == 0)
         with stage.phase(Phase.OPTIMIZER):
             if scaler is None:
                 optimizer.step()
@@ -144,6 +136,24 @@ class Training:
                 scaler.step(optimizer)
                 scaler.update()
                 stage.note_scaler(scaler)
+
+    def _accumulate(self, number: int, *, first: bool) -> None:
+        """Run a micro-batch of step *number* up to its gradients; gradients of the step before go *first*."""
+        stage, scaler, workload = self._stage, self._scaler, self._workload
+        with stage.phase(Phase.INPUT, number):
+            stage.arrive(workload)
+        with stage.phase(Phase.FORWARD):
+            if first:
+                self._optimizer.zero_grad(set_to_none=workload.zero_grad is ZeroGrad.NONE)
+            stage.autocast.begin()
+            self.out = stage.module(*stage.inputs)
+        with stage.phase(Phase.LOSS):
+            self.loss = workload.loss(self.out, *stage.targets)
+            if workload.accumulate > 1:
+                self.loss = self.loss / workload.accumulate
+            stage.autocast.end()
+        with stage.phase(Phase.BACKWARD):
+            (scaler.scale(self.loss) if scaler else self.loss).backward()
 
 
 class Inference:

@@ -39,7 +39,7 @@ class Stage(Protocol):
         """This step's targets."""
 
     def phase(self, phase: Phase, step: int | None = None) -> AbstractContextManager[None]:
-        """Run a phase; a step begins with its input."""
+        """Run a phase; a step, and each of its micro-batches, begins with its input."""
 
     def arrive(self, workload: Workload) -> None:
         """Let inputs and targets arrive, each in the place of the last one."""

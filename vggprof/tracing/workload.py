@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vggprof.trace import Dtype, Layout, Setup, Shape
+from vggprof.trace import Dtype, Layout, Setup, Shape, ZeroGrad
 from vggprof.tracing.optimizers import OptimizerChoice
 from vggprof.tracing.recorder import Recorder
 from vggprof.tracing.tensors import tensors_in
@@ -36,6 +36,8 @@ class Workload:
     loss: Callable[..., Tensor]
     optimizer: OptimizerChoice
     steps: int
+    accumulate: int = 1  # micro-batches a step, each of which arrives anew
+    zero_grad: ZeroGrad = ZeroGrad.NONE
 
 
 def classification(setup: Setup, input_shape: Shape, *, labels: Shape, steps: int) -> Workload:
@@ -48,7 +50,9 @@ def classification(setup: Setup, input_shape: Shape, *, labels: Shape, steps: in
         device="meta",
     )
     targets = (torch.empty(labels, dtype=torch.int64, device="meta"),)
-    return Workload((images,), targets, cross_entropy, setup.optimizer, steps)
+    return Workload(
+        (images,), targets, cross_entropy, setup.optimizer, steps, setup.accumulate, setup.zero_grad
+    )
 
 
 def cross_entropy(out: object, labels: Tensor) -> Tensor:
