@@ -17,6 +17,15 @@ from vggprof.analyzers import LayerTable, layer_table, tensor_memory
 from vggprof.compare import Comparison
 from vggprof.compare import compare as compare_tables
 from vggprof.errors import UsageError
+from vggprof.measured import (
+    delete_runs,
+    diff,
+    get_run,
+    keep,
+    list_runs,
+    read_measurements,
+    write_measurements,
+)
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.gate import Gate
 from vggprof.memory.report import MemoryReport, report
@@ -34,11 +43,36 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from vggprof.compare.measured import MeasuredReport, SweepReport
     from vggprof.devices.listing import GpuListing
+    from vggprof.measurement import Measurement
     from vggprof.memory.replay.files import ReplayedFile
     from vggprof.memory.replay.supposed import SupposedFile
     from vggprof.memory.workspaces.listing import CudnnListing
     from vggprof.tracing.optimizers import OptimizerChoice
+
+__all__ = [
+    "check",
+    "compare",
+    "compare_measurement",
+    "compare_sweep",
+    "delete_runs",
+    "diff",
+    "get_run",
+    "keep",
+    "layers",
+    "list_cudnn",
+    "list_gpus",
+    "list_runs",
+    "list_specs",
+    "memory",
+    "read_measurements",
+    "replay",
+    "trace",
+    "trace_arch",
+    "what_if",
+    "write_measurements",
+]
 
 Subject: TypeAlias = str | Trace
 
@@ -149,6 +183,26 @@ def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:
         raise UsageError(f"a comparison needs two architectures or more; got {len(what)}")
     traces = [_trace_of(one, setup) for one in what]
     return compare_tables([layer_table(one) for one in traces], [tensor_memory(one) for one in traces])
+
+
+def compare_measurement(measurement: Measurement, *, search: bool = True) -> MeasuredReport:
+    """Return *measurement* beside what is predicted for its network, on its machine with its software.
+
+    With *search* the largest batch is predicted too. What cannot be predicted is left out, with the reason.
+    """
+    from vggprof.compare.measured import set_beside
+
+    arch, setup = measurement.conditions.arch, measurement.conditions.setup
+    traces = Traces(lambda batch: trace_arch(arch, replace(setup, batch=batch)))
+    return set_beside(measurement, traces, search=search)
+
+
+def compare_sweep(measurements: Sequence[Measurement]) -> SweepReport:
+    """Return measurements of one network at several batches, each beside its prediction."""
+    from vggprof.compare.measured import SweepReport
+
+    reports = (compare_measurement(each, search=not number) for number, each in enumerate(measurements))
+    return SweepReport(tuple(reports))
 
 
 def trace_arch(arch: str, setup: Setup | None = None) -> Trace:

@@ -6,6 +6,7 @@ from vggprof.views.compare import compare
 from vggprof.views.devices import devices
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
+from vggprof.views.measurement import measurement, sweep
 from vggprof.views.memory import memory
 from vggprof.views.memory_plot import memory_plot
 from vggprof.views.memory_snapshot import memory_snapshot
@@ -22,6 +23,7 @@ __all__ = [
     "devices",
     "layers",
     "libraries",
+    "measurement",
     "memory",
     "memory_plot",
     "memory_snapshot",
@@ -29,4 +31,5 @@ __all__ = [
     "replay",
     "specs",
     "supposed",
+    "sweep",
 ]

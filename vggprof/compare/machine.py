@@ -1,0 +1,79 @@
+"""The machine that a measurement was made on, as a prediction wants it."""
+
+from dataclasses import replace
+
+from vggprof.devices import Device, Range, custom_device, devices_named
+from vggprof.errors import UsageError
+from vggprof.measurement import Environment, Measurement
+from vggprof.memory.forecast import Card, Software
+from vggprof.target import Target
+from vggprof.trace import Amp, Dtype, Setup
+
+
+def card_of(measurement: Measurement) -> Card:
+    """Return the GPU of *measurement*, with the total that torch saw on it and the limit that was set.
+
+    Raises UsageError where its memory is not known.
+    """
+    device = device_of(measurement.environment)
+    return Card(device, limit_bytes=measurement.conditions.memory_limit_bytes)
+
+
+def device_of(environment: Environment) -> Device:
+    """Return the GPU of *environment*; one that is in no catalogue is described by what torch said of it.
+
+    Raises UsageError where its memory is not known.
+    """
+    total = environment.total_memory_bytes
+    if total is None:
+        raise UsageError(f"the memory of {environment.device_name} was not recorded")
+    known = devices_named(environment.device_name)
+    if known:
+        nearest = min(known, key=lambda device: abs(device.usable.likely - total))
+        return nearest.with_usable(Range.exact(total), "measured")
+    like = custom_device(total)
+    return replace(
+        like,
+        name=environment.device_name,
+        torch_names=(environment.device_name,),
+        capability=environment.capability or like.capability,
+        sm_count=environment.sm_count or like.sm_count,
+    )
+
+
+def software_of(measurement: Measurement) -> Software:
+    """Return what *measurement* ran with. Raises UsageError for versions that make no sense."""
+    environment, conditions = measurement.environment, measurement.conditions
+    target = Target(
+        torch=_release(environment),
+        cudnn=None if environment.cudnn is None else _cudnn(environment.cudnn),
+        tf32=conditions.tf32,
+        deterministic=conditions.deterministic,
+        benchmark=conditions.benchmark,
+    )
+    return target.software(dict(environment.variables))
+
+
+def _release(environment: Environment) -> str:
+    """Return torch's release with the CUDA that it says, as a wheel is called: ``2.11.0+cu130``."""
+    release = environment.torch.partition("+")[0]
+    return f"{release}+cu{environment.cuda.replace('.', '')}" if environment.cuda else release
+
+
+def _cudnn(number: int) -> str:
+    """Return a version of cuDNN in words; cudnn_version.h: 91900 is 9.19.0, up to 8 it was 8907 for 8.9.7."""
+    major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
+    return f"{major}.{rest // 100}.{rest % 100}"
+
+
+def peak_flops(device: Device, setup: Setup, op: str, *, tf32: bool) -> int | None:
+    """Return the operations a second that *device* could do for the kind of layer *op*, as *setup* runs it.
+
+    In fp32 convolutions may use TF32 while matrix products do not, as torch.backends has it by default.
+    """
+    if setup.amp is Amp.BF16:
+        return device.peak_flops("bf16")
+    if setup.amp is Amp.FP16 or setup.dtype is Dtype.FP16:
+        return device.peak_flops("fp16")
+    of_tensor_cores = device.peak_flops("tf32") if tf32 and op.startswith("Conv") else None
+    return of_tensor_cores or device.peak_flops("fp32")

@@ -1,0 +1,59 @@
+"""A measurement as CSV rows, a figure each."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+
+from vggprof.compare.measured import MeasuredReport
+from vggprof.measurement import summarize
+from vggprof.views.document import Cell
+
+# *of* is a part of the step, a layer, or a mark with its step; *predicted* is empty where nothing is.
+HEADER = ("arch", "batch", "status", "kind", "of", "quantity", "measured", "predicted")
+
+_TIMES = ("forward", "backward", "optimizer", "step", "host_step")
+_LAYER = ("forward_ms", "backward_ms", "dgrad_ms", "wgrad_ms", "optimizer_ms")
+
+
+def rows(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    """Yield the figures of *report*: times, layers, memory, marks; what is not known is left out."""
+    measurement = report.measurement
+    conditions = measurement.conditions
+    head = (conditions.arch, conditions.setup.batch, measurement.status.value)
+    found = [*_times(report), *_layers(report), *_memory(report), *_marks(report)]
+    yield from ((*head, *row) for row in found or [(None,) * 5])
+
+
+def _times(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    for name in _TIMES:
+        samples = getattr(report.measurement.timing, name, None)
+        if samples is not None:
+            for quantity, value in asdict(summarize(samples)).items():
+                yield "timing", name, quantity, value, None
+    for phase in report.measurement.phases:
+        for quantity in ("median_ms", "p25_ms", "p75_ms", "min_ms", "n"):
+            yield phase.clock, phase.phase, quantity, getattr(phase, quantity), None
+
+
+def _layers(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    for work in report.layer_works:
+        for quantity in _LAYER:
+            value = getattr(work.time, quantity)
+            if value is not None:
+                yield "layer", work.time.name, quantity, value, None
+        if work.row is not None:
+            yield "layer", work.time.name, "macs", None, work.row.macs
+
+
+def _memory(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    for each in report.quantities:
+        likely = None if each.predicted is None else each.predicted.likely
+        if each.measured is not None or likely is not None:
+            yield "memory", None, each.name, each.measured, likely
+
+
+def _marks(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    memory = report.measurement.memory
+    for mark in () if memory is None else memory.marks:
+        at = mark.phase if mark.step is None else f"{mark.phase} {mark.step}"
+        for field in fields(mark)[2:]:
+            yield "mark", at, field.name, getattr(mark, field.name), None

@@ -1,0 +1,185 @@
+"""The keys of a measurement: the contract that other programs build on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from vggprof.compare.measured import MeasuredReport, SweepReport
+from vggprof.compare.parting import Parting
+from vggprof.compare.work import LayerWork
+from vggprof.measurement import AllocatorEvent, Measurement, Samples, Summary, summarize
+from vggprof.views.json import Json, setup_json
+
+_TIMES = ("forward", "backward", "optimizer", "step", "host_step")
+
+
+def result(report: MeasuredReport) -> dict[str, Json]:
+    """Return what is said of *report* besides the envelope."""
+    measurement = report.measurement
+    return {
+        "status": measurement.status.value,
+        "message": measurement.message,
+        "began": measurement.began,
+        "conditions": _conditions(measurement),
+        "environment": _environment(measurement),
+        "timing": _timing(measurement),
+        "layers": [_layer(work) for work in report.layer_works],
+        "not_attributed": {f"{each.part}_ms": each.time_ms for each in report.rests},
+        "memory": _memory(measurement),
+        "predicted": _predicted(report),
+        "difference": _difference(report),
+        "notes": list(report.notes),
+    }
+
+
+def sweep_result(sweep: SweepReport) -> dict[str, Json]:
+    """Return what is said of *sweep*: the edge, then each measurement with its setup."""
+    measured, predicted = sweep.measured_largest, sweep.predicted_largest
+    return {
+        "largest_batch": {
+            "measured": measured,
+            "first_failing": sweep.first_failing,
+            "predicted": predicted,
+            "difference": None if measured is None or predicted is None else measured - predicted,
+        },
+        "measurements": [
+            {
+                "arch": each.measurement.conditions.arch,
+                "setup": setup_json(each.measurement.conditions.setup),
+                **result(each),
+            }
+            for each in sweep.reports
+        ],
+    }
+
+
+def _conditions(measurement: Measurement) -> Json:
+    conditions = measurement.conditions
+    return {
+        "device": conditions.device,
+        "execution": conditions.execution.value,
+        "tf32": conditions.tf32,
+        "deterministic": conditions.deterministic,
+        "benchmark": conditions.benchmark,
+        "memory_limit_bytes": conditions.memory_limit_bytes,
+    }
+
+
+def _environment(measurement: Measurement) -> Json:
+    said = asdict(measurement.environment)
+    return {**said, "variables": dict(measurement.environment.variables)}
+
+
+def _timing(measurement: Measurement) -> Json:
+    """Return each time's statistics; what was not timed is null."""
+    timing = measurement.timing
+    times: dict[str, Json] = {f"{name}_ms": _samples(getattr(timing, name, None)) for name in _TIMES}
+    return {
+        "clock": None if timing is None else timing.clock,
+        "converged": None if timing is None else timing.converged,
+        **times,
+        "phases": [asdict(phase) for phase in measurement.phases],
+    }
+
+
+def _samples(samples: Samples | None) -> Json:
+    return None if samples is None else _summary(summarize(samples))
+
+
+def _summary(summary: Summary) -> Json:
+    return {
+        "median": summary.median_ms,
+        "p25": summary.p25_ms,
+        "p75": summary.p75_ms,
+        "min": summary.min_ms,
+        "mean": summary.mean_ms,
+        "std": summary.std_ms,
+        "n": summary.n,
+        "median_low": summary.median_low_ms,
+        "median_high": summary.median_high_ms,
+        "throttled": summary.throttled,
+    }
+
+
+def _layer(work: LayerWork) -> Json:
+    bound = work.bound
+    return {
+        **{name: value for name, value in asdict(work.time).items() if name != "kernels"},
+        "macs": None if work.row is None else work.row.macs,
+        "macs_backward": None if work.row is None else work.row.macs_backward,
+        "flops_per_s": work.flops_per_s,
+        "moved_bytes_per_s": work.moved_bytes_per_s,
+        "share_of_peak": work.share_of_peak,
+        "bound": None if bound is None else bound.value,
+        "kernels": [asdict(kernel) for kernel in work.time.kernels],
+    }
+
+
+def _memory(measurement: Measurement) -> Json:
+    held = measurement.memory
+    names = (
+        "peak_allocated_bytes",
+        "peak_reserved_bytes",
+        "process_bytes",
+        "gpu_bytes",
+        "context_bytes",
+        "retries",
+    )
+    known: Mapping[str, Json] = {name: getattr(held, name, None) for name in names}
+    marks: Sequence[Json] = [] if held is None else [asdict(mark) for mark in held.marks]
+    return {**known, "marks": marks}
+
+
+def _predicted(report: MeasuredReport) -> Json:
+    """Return the predictions; null where nothing is predicted, their ends beside them where they are two."""
+    if report.layers is None:
+        return None
+    card = None if report.memory is None else report.memory.single
+    totals = report.layers.totals
+    sizes: dict[str, Json] = {}
+    for each in report.quantities:
+        if each.predicted is not None:
+            sizes[each.name] = each.predicted.likely
+            if not each.predicted.exact:
+                sizes |= {
+                    f"{each.name}_low": each.predicted.low,
+                    f"{each.name}_high": each.predicted.high,
+                }
+    return {
+        "verdict": None if card is None else card.prediction.status.value,
+        **sizes,
+        "largest_batch": report.largest_batch,
+        "macs": totals.macs,
+        "macs_backward": totals.macs_backward,
+    }
+
+
+def _difference(report: MeasuredReport) -> Json:
+    """Return measured less predicted, what the work came to a second, and where allocators part."""
+    if report.layers is None:
+        return None
+    return {
+        **{each.name: each.difference for each in report.quantities},
+        "flops_per_s": {work.part: work.flops_per_s for work in report.works},
+        "events_compared": report.events_compared,
+        "first_event": None if report.parting is None else _parting(report.parting),
+    }
+
+
+def _parting(parting: Parting) -> Json:
+    place, mark = parting.place, parting.mark
+    return {
+        "number": parting.number,
+        "differs": parting.difference.value,
+        "predicted": _event(parting.predicted),
+        "measured": _event(parting.measured),
+        "step": None if place is None else place.step,
+        "phase": None if place is None else place.phase.value,
+        "layer": None if place is None else place.layer,
+        "op": None if place is None else place.op,
+        "after_mark": None if mark is None else mark.phase,
+        "after_mark_step": None if mark is None else mark.step,
+    }
+
+
+def _event(event: AllocatorEvent | None) -> Json:
+    return None if event is None else asdict(event)

@@ -1,0 +1,239 @@
+"""A measurement as people read it: what it was made on, its times, its layers, its memory."""
+
+from collections.abc import Iterator, Mapping
+
+from vggprof.compare.measured import MeasuredReport, SweepReport
+from vggprof.compare.work import LayerWork
+from vggprof.measurement import Conditions, Environment, Measurement, Status, Summary, summarize
+from vggprof.units import format_bytes, format_count
+from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
+from vggprof.views.measurement_memory import memory_blocks
+from vggprof.views.phrases import NOT_MODELLED, say_setup
+
+_OUTCOMES = {
+    Status.OK: "ran to its end",
+    Status.OOM: "ran out of memory",
+    Status.TIMEOUT: "did not end in time",
+    Status.CRASHED: "crashed",
+}
+_TIMES = (
+    ("forward", "forward"),
+    ("backward", "backward"),
+    ("optimizer", "optimizer"),
+    ("step", "whole step"),
+    ("host_step", "whole step, issued by the host"),
+)
+_TIME_COLUMNS = (
+    Column("part", Unit.TEXT),
+    Column("median", Unit.NUMBER),
+    Column("low", Unit.NUMBER),
+    Column("high", Unit.NUMBER),
+    Column("25 %", Unit.NUMBER),
+    Column("75 %", Unit.NUMBER),
+    Column("least", Unit.NUMBER),
+    Column("mean", Unit.NUMBER),
+    Column("+/-", Unit.NUMBER),
+    Column("n", Unit.EXACT),
+)
+_LAYER_COLUMNS = (
+    Column("layer", Unit.TEXT),
+    Column("forward", Unit.NUMBER),
+    Column("dgrad", Unit.NUMBER),
+    Column("wgrad", Unit.NUMBER),
+    Column("backward", Unit.NUMBER),
+    Column("optimizer", Unit.NUMBER),
+    Column("MACs fwd", Unit.COUNT),
+    Column("FLOPs/s", Unit.COUNT),
+    Column("moved/s", Unit.BYTES),
+    Column("of peak", Unit.PERCENT),
+    Column("bound by", Unit.TEXT),
+)
+_SWEEP_COLUMNS = (
+    Column("batch", Unit.EXACT),
+    Column("outcome", Unit.TEXT),
+    Column("step, ms", Unit.NUMBER),
+    Column("images/s", Unit.NUMBER),
+    Column("allocated", Unit.BYTES),
+    Column("reserved", Unit.BYTES),
+    Column("process", Unit.BYTES),
+)
+_READING = (
+    "Times are milliseconds; low and high are the ends of a bootstrap interval of the median (95 %), +/- is "
+    "the standard deviation. The batch lies on the device before the clock starts: bringing it there is in "
+    "no time.",
+    "MACs and bytes moved are of the trace, forward, as if no cache kept anything; FLOPs are 2 x MACs. What "
+    "the peak of a layer is, and what it is bound by, follows from the GPU's boost clock and bandwidth.",
+    "Predicted and measured stand side by side; no prediction was moved towards a measurement.",
+)
+
+
+def document(report: MeasuredReport) -> Document:
+    """Return all of *report*."""
+    measurement = report.measurement
+    device = measurement.environment.device_name or measurement.conditions.device
+    notes = (
+        Notes("Assumed of the prediction", report.notes),
+        Notes("How to read this", (*_READING, NOT_MODELLED)),
+    )
+    return Document(
+        f"{measurement.conditions.arch}: measured on {device}",
+        (
+            Lines(tuple(_head(measurement))),
+            *_times(report),
+            *_layers(report),
+            *_kernels(measurement),
+            *memory_blocks(report),
+            *(each for each in notes if each.items),
+        ),
+    )
+
+
+def edge(sweep: SweepReport) -> Document:
+    """Return the outcome of each batch, and the largest that runs beside the one predicted to."""
+    lines = (
+        f"Largest batch that ran: {_count(sweep.measured_largest)}",
+        f"Smallest beyond it that ran out of memory: {_count(sweep.first_failing)}",
+        f"Largest batch predicted to fit: {_count(sweep.predicted_largest)}",
+    )
+    rows = tuple(_sweep_row(report.measurement) for report in sweep.reports)
+    arch = sweep.reports[0].measurement.conditions.arch
+    return Document(f"{arch}: measured at several batches", (Lines(lines), Table("", _SWEEP_COLUMNS, rows)))
+
+
+def _count(batch: int | None) -> str:
+    return "-" if batch is None else f"{batch:,}"
+
+
+def _sweep_row(measurement: Measurement) -> tuple[Cell, ...]:
+    batch, held = measurement.conditions.setup.batch, measurement.memory
+    step = None if measurement.timing is None else summarize(measurement.timing.step).median_ms
+    sizes: tuple[Cell, ...] = (None, None, None)
+    if held is not None:
+        sizes = (held.peak_allocated_bytes, held.peak_reserved_bytes, held.process_bytes)
+    return batch, _OUTCOMES[measurement.status], step, 1000 * batch / step if step else None, *sizes
+
+
+def _head(measurement: Measurement) -> Iterator[str]:
+    conditions, timing = measurement.conditions, measurement.timing
+    yield say_setup(conditions.setup)
+    yield f"{_say_conditions(conditions)}; {_say_environment(measurement.environment)}"
+    message = "" if measurement.message is None else f": {measurement.message}"
+    if measurement.status is not Status.OK or measurement.message:
+        yield f"It {_OUTCOMES[measurement.status]}{message}"
+    if timing is not None and not timing.converged:
+        yield "The times scatter more than was asked for: take more steps, or quieten the machine."
+
+
+def _say_conditions(conditions: Conditions) -> str:
+    """Return what was on: ``eager, TF32 in convolutions, cudnn.benchmark``."""
+    limit = conditions.memory_limit_bytes
+    parts = [
+        conditions.execution.value,
+        "TF32 in convolutions" if conditions.tf32 and conditions.device == "cuda" else "",
+        "deterministic" if conditions.deterministic else "",
+        "cudnn.benchmark" if conditions.benchmark else "",
+        "" if limit is None else f"memory limited to {format_bytes(limit)}",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _say_environment(environment: Environment) -> str:
+    """Return the software: ``torch 2.15.0, CUDA 13.2, cuDNN 91900, 8 threads``."""
+    parts = [
+        f"torch {environment.torch}",
+        f"CUDA {environment.cuda}" if environment.cuda else "",
+        f"cuDNN {environment.cudnn}" if environment.cudnn else "",
+        f"driver {environment.driver}" if environment.driver else "",
+        f"{environment.threads} threads" if environment.threads else "",
+        *(f"{name}={value}" for name, value in environment.variables),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _times(report: MeasuredReport) -> Iterator[Block]:
+    timing, phases = report.measurement.timing, report.measurement.phases
+    if timing is not None:
+        samples = ((title, getattr(timing, name)) for name, title in _TIMES)
+        rows = tuple((title, *_summary(summarize(each))) for title, each in samples if each is not None)
+        yield Table(f"Time, by {timing.clock}", _TIME_COLUMNS, rows)
+        throttled = len(timing.step.throttled)
+        if throttled:
+            yield Lines((f"The GPU held itself back in {throttled} of {len(timing.step.values_ms)} steps.",))
+    if phases:
+        columns = (*_TIME_COLUMNS[:1], Column("clock", Unit.TEXT), _TIME_COLUMNS[1], *_TIME_COLUMNS[4:7])
+        yield Table(
+            "Time by phase",
+            (*columns, _TIME_COLUMNS[-1]),
+            tuple((p.phase, p.clock, p.median_ms, p.p25_ms, p.p75_ms, p.min_ms, p.n) for p in phases),
+        )
+    if report.works:
+        said = (
+            f"{work.part} {format_count(work.macs)} MACs, {format_count(int(work.flops_per_s))} FLOPs/s"
+            for work in report.works
+        )
+        yield Lines((f"Work: {'; '.join(said)}",))
+
+
+def _summary(summary: Summary) -> tuple[Cell, ...]:
+    return (
+        summary.median_ms,
+        summary.median_low_ms,
+        summary.median_high_ms,
+        summary.p25_ms,
+        summary.p75_ms,
+        summary.min_ms,
+        summary.mean_ms,
+        summary.std_ms,
+        summary.n,
+    )
+
+
+def _layers(report: MeasuredReport) -> Iterator[Block]:
+    if report.layer_works:
+        rest = {each.part: each.time_ms for each in report.rests}
+        whole = {each.part: each.whole_ms for each in report.rests}
+        rows = (_parts("(not attributed)", rest), _parts("whole step", whole)) if rest else ()
+        yield Table("Time by layer, ms", _LAYER_COLUMNS, (*map(_layer, report.layer_works), *rows))
+
+
+def _parts(name: str, times: Mapping[str, float]) -> tuple[Cell, ...]:
+    forward, backward, optimizer = map(times.get, ("forward", "backward", "optimizer"))
+    return name, forward, None, None, backward, optimizer, *(None,) * 5
+
+
+def _layer(work: LayerWork) -> tuple[Cell, ...]:
+    time, row = work.time, work.row
+    flops, moved = work.flops_per_s, work.moved_bytes_per_s
+    return (
+        time.name or "(no layer)",
+        time.forward_ms,
+        time.dgrad_ms,
+        time.wgrad_ms,
+        time.backward_ms,
+        time.optimizer_ms,
+        None if row is None else row.macs,
+        None if flops is None else int(flops),
+        None if moved is None else int(moved),
+        work.share_of_peak,
+        None if work.bound is None else work.bound.value,
+    )
+
+
+def _kernels(measurement: Measurement) -> Iterator[Block]:
+    rows = tuple(
+        (layer.name or "(no layer)", kernel.pass_name, kernel.calls, kernel.time_ms, kernel.name)
+        for layer in measurement.layers
+        for kernel in layer.kernels
+    )
+    if rows:
+        yield Table(
+            "Kernels",
+            (
+                Column("layer", Unit.TEXT),
+                Column("pass", Unit.TEXT),
+                Column("calls", Unit.NUMBER),
+                Column("ms", Unit.NUMBER),
+                Column("kernel", Unit.TEXT),
+            ),
+            rows,
+        )
