@@ -1,0 +1,150 @@
+"""A calibration of the GPU that is here: each run in a process of its own, read stage by stage."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from vggprof._version import __version__
+from vggprof.devices.calibrations import Calibration, Method, Run
+from vggprof.devices.context import loading_here
+from vggprof.devices.here import GpuHere, survey, the_gpu
+from vggprof.errors import GpuUnavailable
+from vggprof.profiler.readings import Row, measured_run
+
+# Seconds for one run: a cold disk takes a minute to give torch and cuDNN.
+TIME_LIMIT_S: Final = 300.0
+
+_SAID: Final = {
+    Run.TRAIN_FP32: "training in fp32",
+    Run.TRAIN_AMP: "training under autocast",
+    Run.INFER_FP32: "inference in fp32",
+    Run.INFER_FP16: "inference in fp16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the process of one run told."""
+
+    about: Row
+    rows: tuple[Row, ...]
+
+
+def calibrate(say: Callable[[str], None] = lambda _: None) -> Calibration:
+    """Measure what processes hold outside PyTorch's allocator on the GPU of this machine.
+
+    *say* hears what is going on. Takes four processes, some ten seconds each. Raises GpuUnavailable where no
+    GPU can be used, or its driver or the others on it let nothing be measured.
+    """
+    found = survey()
+    gpu = the_gpu(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    told: dict[Run, Told] = {}
+    for run in Run:
+        say(f"{gpu.name}: measuring {_SAID[run]}")
+        told[run] = tell(_run_process(run, gpu))
+    return calibration_of(gpu, told, driver=found.driver_version, measured=_now())
+
+
+def calibration_of(gpu: GpuHere, told: dict[Run, Told], *, driver: str | None, measured: str) -> Calibration:
+    """Return the calibration that the processes of *gpu* told.
+
+    Raises GpuUnavailable where only the whole GPU's figures are known and others hold some of it.
+    """
+    runs = [measured_run(run, one.rows) for run, one in told.items()]
+    method = max((method for _, method, _ in runs), key=list(Method).index)
+    alone = _all_alone([alone for _, _, alone in runs])
+    if method is Method.RUNTIME and alone is False:
+        raise GpuUnavailable(
+            f"{gpu.name}: others are on it and the driver does not say what each holds; calibrate while it is idle"
+        )
+    about = next(iter(told.values())).about
+    return Calibration(
+        device=gpu.device.name,
+        name=gpu.name,
+        uuid=gpu.uuid,
+        driver=driver,
+        torch=about["torch"],
+        cuda=about["cuda"],
+        cudnn=_cudnn(about["cudnn"]),
+        loading=loading_here(),
+        usable_bytes=about["total_memory"],
+        method=method,
+        alone=alone,
+        measured=measured,
+        vggprof=__version__,
+        runs=tuple(run for run, _, _ in runs),
+    )
+
+
+def tell(output: str) -> Told:
+    """Return what a run's process wrote. Raises GpuUnavailable, with its reason, where it could not finish."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    error = next((line["error"] for line in lines if "error" in line), None)
+    if error is not None:
+        raise GpuUnavailable(f"torch cannot use the GPU: {_first_sentence(error)}")
+    about: Any = next((line["about"] for line in lines if "about" in line), None)
+    rows = tuple(line for line in lines if "stage" in line)
+    if about is None or len(rows) < 2:
+        raise GpuUnavailable("the process that measures said nothing")
+    return Told(about, rows)
+
+
+def _run_process(run: Run, gpu: GpuHere) -> str:
+    selector = gpu.uuid or str(gpu.index)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "vggprof.profiler.calibration_process", run.value, selector],
+            capture_output=True,
+            text=True,
+            env=environment(gpu, os.environ),
+            timeout=TIME_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise GpuUnavailable(f"{gpu.name}: measuring took more than {TIME_LIMIT_S:g} s") from error
+    if done.returncode != 0:
+        words = done.stderr.strip().splitlines()
+        raise GpuUnavailable(
+            f"the process that measures ended with {done.returncode}: {words[-1] if words else 'no word'}"
+        )
+    return done.stdout
+
+
+def environment(gpu: GpuHere, given: "os._Environ[str] | dict[str, str]") -> dict[str, str]:
+    """Return *given* so that torch sees *gpu* alone, with the allocator's own settings.
+
+    An allocator without segments of its own (``backend:cudaMallocAsync``) could not be told from the rest.
+    """
+    kept = {key: value for key, value in given.items() if "ALLOC_CONF" not in key}
+    if gpu.uuid is None:
+        return kept | {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(gpu.index)}
+    return kept | {"CUDA_VISIBLE_DEVICES": gpu.uuid}
+
+
+def _all_alone(seen: Sequence[bool | None]) -> bool | None:
+    if False in seen:
+        return False
+    return None if None in seen else True
+
+
+def _cudnn(number: int | None) -> str | None:
+    """Return cuDNN's version, ``9.26.0`` for 92600 and, before 9, ``8.9.7`` for 8907."""
+    if number is None:
+        return None
+    major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
+    return f"{major}.{rest // 100}.{rest % 100}"
+
+
+def _first_sentence(message: str) -> str:
+    """Return the first line of what torch says, without the advice that follows it."""
+    line = " ".join(message.strip().splitlines()[0].split())
+    return line.partition(" Please ")[0].rstrip(".")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,167 @@
+"""One measurement, from a request to what came out, in the process that was started for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import torch
+
+from vggprof.errors import UsageError
+from vggprof.measurement import Execution, LayerTime, Measurement, Memory, Status, Timing
+from vggprof.network.load import load
+from vggprof.profiler import timing
+from vggprof.profiler.capture import Watch, capture
+from vggprof.profiler.channel import Channel
+from vggprof.profiler.environment import here
+from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
+from vggprof.profiler.graph import as_graph
+from vggprof.profiler.layer_times import layer_times
+from vggprof.profiler.place import choose_device, prepare, ran_out_of_memory
+from vggprof.profiler.plan import Request
+from vggprof.profiler.sensors import Sensors, watched
+from vggprof.profiler.stage import Loop, Unwatched, set_up
+from vggprof.spec.arch import parse_arch
+from vggprof.tracing import STEPS
+
+# Steps under the profiler, and how long they may take together; the first of several only warms it up.
+_PROFILED, _PROFILED_MS = 6, 10_000.0
+
+
+def measured(request: Request, channel: Channel) -> Measurement:
+    """Measure what *request* asks for; running out of memory is a result.
+
+    What is known so far goes through *channel* at each stage, so that nothing is lost with this process.
+    Raises GpuUnavailable, UsageError and ArchError; any other exception is a crash of what is measured.
+    """
+    device, why_not = choose_device(request.conditions.device)
+    if why_not is not None:
+        channel.say(f"measuring on the CPU: {why_not}")
+    conditions = replace(request.conditions, device=device)
+    with watched(_uuid(device)) as sensors:
+        environment = replace(here(device), driver=sensors.driver)
+        began = datetime.now(UTC).isoformat(timespec="seconds")
+        known = Measurement(conditions, environment, Status.CRASHED, "starting", began=began)
+        run = _Run(replace(request, conditions=conditions), channel, sensors, known)
+        try:
+            run.measure()
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            return run.ended(Status.OOM, _one_line(error))
+        return run.ended(Status.OK, None)
+
+
+class _Run:
+    """The stages of a measurement, and what is known after each."""
+
+    def __init__(self, request: Request, channel: Channel, sensors: Sensors, known: Measurement) -> None:
+        self._request, self._channel, self._sensors = request, channel, sensors
+        self._known = known
+        self._log: AllocatorLog | None = None
+        self._cuda = request.conditions.device == "cuda"
+
+    def measure(self) -> None:
+        """Go through all stages."""
+        conditions, plan = self._request.conditions, self._request.plan
+        prepare(conditions, seed=plan.seed)
+        self._stage("building the network")
+        loop = self._first_steps()
+        loop.stage.keep = True
+        clock = timing.CudaClock() if self._cuda else timing.HostClock()
+        watch = timing.Stopwatch(clock)
+        step = as_graph(loop) if conditions.execution is Execution.GRAPH else loop.step
+        self._stage("warming up")
+        timing.warm_up(step, clock, plan.warmup_s)
+        self._stage("timing steps")
+        if conditions.execution is Execution.EAGER:
+            loop.stage.observer = watch
+        timed = timing.timed(lambda: watch.time(step), plan, self._sensors.throttled, clock=clock.name)
+        loop.stage.observer = Unwatched()
+        self._known = replace(self._known, timing=timed)
+        if plan.layers and conditions.execution is Execution.EAGER:
+            self._stage("profiling layers")
+            self._known = replace(self._known, layers=self._layers(loop, timed))
+
+    def ended(self, status: Status, message: str | None) -> Measurement:
+        """Return all that is known at the end."""
+        self._sensors.look()
+        memory = self._memory()
+        return replace(
+            self._known, status=status, message=message, memory=memory, sensors=self._sensors.readings
+        )
+
+    def _stage(self, doing: str) -> None:
+        """Begin a stage: say so, and send what is known before it."""
+        self._channel.say(doing)
+        self._known = replace(self._known, message=doing)
+        self._channel.send(self._known)
+
+    def _first_steps(self) -> Loop:
+        """Return the loop after its first steps, whose memory is recorded."""
+        conditions = self._request.conditions
+        network = load(parse_arch(conditions.arch))
+        if self._cuda:
+            torch.cuda.init()  # type: ignore[no-untyped-call]
+            self._log = AllocatorLog()
+        loop = set_up(network, conditions, self._request.trace, self._log or Unwatched())
+        self._stage("running the first steps")
+        if conditions.execution is Execution.COMPILE:
+            loop.stage.module.compile()
+        with _compiling() if conditions.execution is Execution.COMPILE else nullcontext():
+            for _ in range(STEPS if self._cuda else 1):
+                loop.step()
+        self._sensors.look()
+        self._known = replace(self._known, memory=self._memory())
+        loop.stage.observer = Unwatched()
+        return loop
+
+    def _memory(self) -> Memory:
+        """Return the memory of the first steps, up to now where they are not over."""
+        if self._known.memory is not None:
+            return self._known.memory
+        if self._log is None:
+            return Memory(process_bytes=None if self._cuda else resident_peak_bytes())
+        memory = self._log.memory()
+        self._log.end(self._request.plan.snapshot_file)
+        readings = self._sensors.readings
+        process = readings[-1].process_bytes if readings else None
+        reserved = memory.marks[-1].reserved_bytes
+        return replace(
+            memory,
+            process_bytes=max((read.process_bytes or 0 for read in readings), default=0) or None,
+            gpu_bytes=max((read.used_bytes or 0 for read in readings), default=0) or None,
+            context_bytes=None if process is None else process - reserved,
+        )
+
+    def _layers(self, loop: Loop, timed: Timing) -> tuple[LayerTime, ...]:
+        plan = self._request.plan
+        most = int(_PROFILED_MS / timed.step.values_ms[-1])
+        watch = Watch(loop.stage.module)
+        loop.stage.observer = watch
+        seen = capture(
+            loop.step, max(1, min(_PROFILED, most)), watch, cuda=self._cuda, trace_file=plan.trace_file
+        )
+        return layer_times(seen, self._request.trace, kernels=plan.kernels)
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Raise UsageError for what torch.compile cannot compile here."""
+    try:
+        yield
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise
+        raise UsageError(f"--execution compile: torch.compile fails here: {_one_line(error)}") from error
+
+
+def _uuid(device: str) -> str | None:
+    return f"GPU-{torch.cuda.get_device_properties(0).uuid}" if device == "cuda" else None
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:500] if isinstance(error, torch.OutOfMemoryError) else (lines or [repr(error)])[0]

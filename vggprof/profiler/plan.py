@@ -1,0 +1,94 @@
+"""What is asked of the profiler, and how it comes to the process that measures."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vggprof.errors import UsageError
+from vggprof.measurement import Conditions, Execution
+from vggprof.measurement.encode import plain
+from vggprof.trace import Amp, Setup, Trace
+from vggprof.trace.decode import from_json as trace_from_json
+from vggprof.trace.encode import to_json as trace_to_json
+
+# What `Conditions.device` may ask for; a measurement says which of the other two it was.
+AUTO = "auto"
+DEVICES = (AUTO, "cuda", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how closely to measure. Raises UsageError for what makes no sense.
+
+    Steps are timed until the bootstrap interval of their median is no wider than *target_spread* of it, and
+    no more than *steps* of them.
+    """
+
+    steps: int = 100
+    warmup_s: float = 1.0
+    target_spread: float = 0.02
+    limit_s: float = 600.0  # of one measurement, from start to end
+    seed: int = 0  # of weights, images and labels
+    layers: bool = True  # whether to profile the layers
+    kernels: bool = False  # and to list what ran behind each of them
+    trace_file: str | None = None  # for a Chrome trace
+    snapshot_file: str | None = None  # for a snapshot of torch's allocator
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UsageError(f"{self.steps} steps measure nothing; take 1 or more")
+        if self.warmup_s < 0 or self.target_spread <= 0 or self.limit_s <= 0:
+            raise UsageError("warm-up, target spread and time limit must be above zero (a warm-up may be 0)")
+
+    def brief(self) -> "Plan":
+        """Return the plan for finding out whether a batch fits: a few steps, and nothing else."""
+        return replace(
+            self, steps=min(self.steps, 3), warmup_s=0, layers=False, trace_file=None, snapshot_file=None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One measurement to make; raises UsageError for what no device can do.
+
+    *trace* is of the same network under the same setup: its layers are those that times are given to.
+    """
+
+    conditions: Conditions
+    plan: Plan
+    trace: Trace
+
+    def __post_init__(self) -> None:
+        asked = self.conditions
+        if asked.device not in DEVICES:
+            raise UsageError(f"{asked.device!r} is none of {', '.join(DEVICES)}")
+        if asked.execution is Execution.GRAPH and asked.setup.training and asked.setup.amp is Amp.FP16:
+            raise UsageError(
+                "a CUDA graph cannot hold the GradScaler of --amp fp16, which asks the device whether all "
+                "gradients are finite; use --amp bf16, or another execution"
+            )
+
+    def at(self, batch: int) -> "Request":
+        """Return the same request for another batch."""
+        setup = replace(self.conditions.setup, batch=batch)
+        return replace(self, conditions=replace(self.conditions, setup=setup))
+
+    def to_json(self) -> str:
+        """Return the request as one line of JSON."""
+        return json.dumps(
+            {
+                "conditions": plain(self.conditions),
+                "plan": plain(self.plan),
+                "trace": trace_to_json(self.trace),
+            }
+        )
+
+
+def from_json(text: str) -> Request:
+    """Return the request that `Request.to_json` wrote."""
+    document: dict[str, Any] = json.loads(text)
+    said = document["conditions"]
+    conditions = Conditions(
+        **{**said, "setup": Setup(**said["setup"]), "execution": Execution(said["execution"])}
+    )
+    return Request(conditions, Plan(**document["plan"]), trace_from_json(document["trace"]))
