@@ -33,11 +33,12 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests and the tests out of it."""
+def _own_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache and kept runs out of the tests and the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGGPROF_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("VGGPROF_NO_CACHE", raising=False)
+        patch.setenv("VGGPROF_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
 
 

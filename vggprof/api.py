@@ -20,6 +20,8 @@ from vggprof.errors import UsageError
 from vggprof.measured import (
     delete_runs,
     diff,
+    export,
+    find,
     get_run,
     keep,
     list_runs,
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from vggprof.compare.measured import MeasuredReport, SweepReport
+    from vggprof.compare.measured import MeasuredReport
+    from vggprof.compare.sweep import SweepReport
     from vggprof.devices.listing import GpuListing
     from vggprof.measurement import Measurement
     from vggprof.memory.replay.files import ReplayedFile
@@ -58,6 +61,8 @@ __all__ = [
     "compare_sweep",
     "delete_runs",
     "diff",
+    "export",
+    "find",
     "get_run",
     "keep",
     "layers",
@@ -198,11 +203,16 @@ def compare_measurement(measurement: Measurement, *, search: bool = True) -> Mea
 
 
 def compare_sweep(measurements: Sequence[Measurement]) -> SweepReport:
-    """Return measurements of one network at several batches, each beside its prediction."""
-    from vggprof.compare.measured import SweepReport
+    """Return several measurements, each beside its prediction, and the largest batch of each network."""
+    from vggprof.compare.sweep import SweepReport, same_but_batch
 
-    reports = (compare_measurement(each, search=not number) for number, each in enumerate(measurements))
-    return SweepReport(tuple(reports))
+    seen = [same_but_batch(each) for each in measurements]
+    return SweepReport(
+        tuple(
+            compare_measurement(each, search=seen.index(seen[number]) == number)
+            for number, each in enumerate(measurements)
+        )
+    )
 
 
 def trace_arch(arch: str, setup: Setup | None = None) -> Trace:

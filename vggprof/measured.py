@@ -46,19 +46,31 @@ def delete_runs(names: Sequence[str]) -> None:
     store.delete(names)
 
 
+def export(names: Sequence[str]) -> str:
+    """Return the runs of these names as the content of a measurement file. Raises as `get_run` does."""
+    return files.text_of([get_run(name) for name in names])
+
+
+def find(text: str) -> tuple[Measurement, ...]:
+    """Return what *text* means: the run of that name, or the measurements in that file.
+
+    Raises as `get_run` and `read_measurements` do.
+    """
+    if not Path(text).exists() and text.replace("-", "").isalnum():  # a name has neither dots nor slashes
+        return (get_run(text),)
+    return read_measurements(text)
+
+
 def diff(first: str, second: str) -> changes.RunDiff:
     """Return what has changed from *first* to *second*, each a run's name or a file with one measurement.
 
-    Raises as `get_run` and `read_measurements` do, and UsageError for a file with several.
+    Raises as `find` does, and UsageError for a file with several.
     """
-    return changes.diff(_run(first), _run(second), (first, second))
+    return changes.diff(_one(first), _one(second), (first, second))
 
 
-def _run(text: str) -> Measurement:
-    """Return the one measurement of a file, or the run of that name, which has neither dots nor slashes."""
-    if not Path(text).exists() and text.replace("-", "").isalnum():
-        return get_run(text)
-    found = read_measurements(text)
+def _one(text: str) -> Measurement:
+    found = find(text)
     if len(found) != 1:
         raise UsageError(f"{text} holds {len(found)} measurements; a diff is of one with one")
     return found[0]

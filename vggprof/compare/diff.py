@@ -39,11 +39,13 @@ class Change:
     second_interval: tuple[float, float] | None = None
 
     @property
-    def growth(self) -> float:
-        """How much more the second is, as a share of the first; 0 where both are nothing."""
-        if self.first == self.second:
-            return 0.0
-        return (self.second - self.first) / self.first if self.first else float("inf")
+    def growth(self) -> float | None:
+        """How much more the second is, as a share of the first; None where the first is nothing."""
+        return (self.second - self.first) / self.first if self.first else None
+
+    def beyond(self, limit: float) -> bool:
+        """Whether the second is larger by more than *limit*, a share of the first."""
+        return self.second - self.first > limit * self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class RunDiff:
         """Return what is worse by more than *limit*, a share; memory whose noise is not known counts too."""
         worse = [change for change in self.times if change.finding is Finding.WORSE]
         grown = [change for change in self.memory if change.finding in (Finding.WORSE, Finding.UNKNOWN)]
-        return tuple(change for change in (*worse, *grown) if change.growth > limit)
+        return tuple(change for change in (*worse, *grown) if change.beyond(limit))
 
 
 def diff(first: Measurement, second: Measurement, names: tuple[str, str] = ("first", "second")) -> RunDiff:

@@ -9,7 +9,7 @@ from vggprof.compare.parting import Parting, first_parting
 from vggprof.compare.work import LayerWork, Rest, Work, layer_works, rests, step_works
 from vggprof.devices import Device
 from vggprof.errors import UsageError
-from vggprof.measurement import Execution, Measurement, Status
+from vggprof.measurement import Execution, Measurement
 from vggprof.memory.forecast import Card, Forecast
 from vggprof.memory.recording import record
 from vggprof.memory.report import MemoryReport, report
@@ -106,35 +106,6 @@ class MeasuredReport:
             peak = self.tensors.peak.allocated_bytes
             yield Quantity("tensors_bytes", Estimate(peak, peak, peak), None)
         yield Quantity("process_bytes", None, None if held is None else held.process_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class SweepReport:
-    """Measurements of one network at several batches; there is at least one."""
-
-    reports: tuple[MeasuredReport, ...]
-
-    @property
-    def predicted_largest(self) -> int | None:
-        """The largest batch that is predicted to fit; None where there is no prediction."""
-        found = (each.largest_batch for each in self.reports)
-        return next((batch for batch in found if batch is not None), None)
-
-    @property
-    def measured_largest(self) -> int | None:
-        """The largest batch that ran; None where none did."""
-        return max(self._batches(Status.OK), default=None)
-
-    @property
-    def first_failing(self) -> int | None:
-        """The smallest batch beyond that which ran out of memory; None where that was not reached."""
-        beyond = self.measured_largest or 0
-        return min((batch for batch in self._batches(Status.OOM) if batch > beyond), default=None)
-
-    def _batches(self, status: Status) -> Iterator[int]:
-        for each in self.reports:
-            if each.measurement.status is status:
-                yield each.measurement.conditions.setup.batch
 
 
 def set_beside(

@@ -4,6 +4,7 @@ from vggprof.forms import Form
 from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.devices import devices
+from vggprof.views.diff import diff, diff_failed
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -12,6 +13,7 @@ from vggprof.views.memory_plot import memory_plot
 from vggprof.views.memory_snapshot import memory_snapshot
 from vggprof.views.memory_svg import memory_svg
 from vggprof.views.replay import replay
+from vggprof.views.runs import runs
 from vggprof.views.specs import specs
 from vggprof.views.supposed import supposed
 
@@ -21,6 +23,8 @@ __all__ = [
     "check_failed",
     "compare",
     "devices",
+    "diff",
+    "diff_failed",
     "layers",
     "libraries",
     "measurement",
@@ -29,6 +33,7 @@ __all__ = [
     "memory_snapshot",
     "memory_svg",
     "replay",
+    "runs",
     "specs",
     "supposed",
     "sweep",

@@ -2,7 +2,8 @@
 
 from typing import assert_never
 
-from vggprof.compare.measured import MeasuredReport, SweepReport
+from vggprof.compare.measured import MeasuredReport
+from vggprof.compare.sweep import SweepReport
 from vggprof.forms import Form
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Document
@@ -10,7 +11,7 @@ from vggprof.views.json import json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.measurement_csv import HEADER, rows
 from vggprof.views.measurement_json import result, sweep_result
-from vggprof.views.measurement_tables import document, edge
+from vggprof.views.measurement_tables import document, overview
 from vggprof.views.table import text_of
 
 
@@ -31,7 +32,7 @@ def measurement(report: MeasuredReport, form: Form) -> str:
 
 
 def sweep(measured: SweepReport, form: Form) -> str:
-    """Return several measurements in *form*: where the edge is, then each of them."""
+    """Return several measurements in *form*: an overview, then each of them."""
     match form:
         case Form.TABLE:
             return "\n".join(map(text_of, _documents(measured)))
@@ -46,4 +47,4 @@ def sweep(measured: SweepReport, form: Form) -> str:
 
 
 def _documents(measured: SweepReport) -> tuple[Document, ...]:
-    return (edge(measured), *map(document, measured.reports))
+    return (overview(measured), *map(document, measured.reports))

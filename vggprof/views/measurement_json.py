@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from vggprof.compare.measured import MeasuredReport, SweepReport
+from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.parting import Parting
+from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
 from vggprof.measurement import AllocatorEvent, Measurement, Samples, Summary, summarize
 from vggprof.views.json import Json, setup_json
@@ -32,15 +33,9 @@ def result(report: MeasuredReport) -> dict[str, Json]:
 
 
 def sweep_result(sweep: SweepReport) -> dict[str, Json]:
-    """Return what is said of *sweep*: the edge, then each measurement with its setup."""
-    measured, predicted = sweep.measured_largest, sweep.predicted_largest
+    """Return what is said of *sweep*: the largest batches, then each measurement with its setup."""
     return {
-        "largest_batch": {
-            "measured": measured,
-            "first_failing": sweep.first_failing,
-            "predicted": predicted,
-            "difference": None if measured is None or predicted is None else measured - predicted,
-        },
+        "largest_batches": [_edge(edge) for edge in sweep.edges],
         "measurements": [
             {
                 "arch": each.measurement.conditions.arch,
@@ -49,6 +44,17 @@ def sweep_result(sweep: SweepReport) -> dict[str, Json]:
             }
             for each in sweep.reports
         ],
+    }
+
+
+def _edge(edge: Edge) -> Json:
+    return {
+        "arch": edge.conditions.arch,
+        "memory_limit_bytes": edge.conditions.memory_limit_bytes,
+        "measured": edge.measured,
+        "first_failing": edge.first_failing,
+        "predicted": edge.predicted,
+        "difference": edge.difference,
     }
 
 

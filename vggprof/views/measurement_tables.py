@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from vggprof.compare.measured import MeasuredReport, SweepReport
+from vggprof.compare.measured import MeasuredReport
+from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
 from vggprof.measurement import Conditions, Environment, Measurement, Status, Summary, summarize
 from vggprof.units import format_bytes, format_count
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.measurement_memory import memory_blocks
-from vggprof.views.phrases import NOT_MODELLED, say_setup
+from vggprof.views.phrases import NOT_MODELLED, plural, say_setup
 
 _OUTCOMES = {
     Status.OK: "ran to its end",
@@ -48,7 +49,16 @@ _LAYER_COLUMNS = (
     Column("of peak", Unit.PERCENT),
     Column("bound by", Unit.TEXT),
 )
+_EDGE_COLUMNS = (
+    Column("network", Unit.TEXT),
+    Column("memory limit", Unit.BYTES),
+    Column("ran", Unit.EXACT),
+    Column("out of memory", Unit.EXACT),
+    Column("predicted", Unit.EXACT),
+    Column("difference", Unit.EXACT),
+)
 _SWEEP_COLUMNS = (
+    Column("network", Unit.TEXT),
     Column("batch", Unit.EXACT),
     Column("outcome", Unit.TEXT),
     Column("step, ms", Unit.NUMBER),
@@ -88,20 +98,21 @@ def document(report: MeasuredReport) -> Document:
     )
 
 
-def edge(sweep: SweepReport) -> Document:
-    """Return the outcome of each batch, and the largest that runs beside the one predicted to."""
-    lines = (
-        f"Largest batch that ran: {_count(sweep.measured_largest)}",
-        f"Smallest beyond it that ran out of memory: {_count(sweep.first_failing)}",
-        f"Largest batch predicted to fit: {_count(sweep.predicted_largest)}",
-    )
+def overview(sweep: SweepReport) -> Document:
+    """Return a row for each measurement, and the largest batches that ran beside those predicted to."""
     rows = tuple(_sweep_row(report.measurement) for report in sweep.reports)
-    arch = sweep.reports[0].measurement.conditions.arch
-    return Document(f"{arch}: measured at several batches", (Lines(lines), Table("", _SWEEP_COLUMNS, rows)))
+    edges = tuple(map(_edge_row, sweep.edges))
+    blocks = (
+        Table("", _SWEEP_COLUMNS, rows),
+        *((Table("Largest batch", _EDGE_COLUMNS, edges),) if edges else ()),
+    )
+    return Document(f"{plural(len(sweep.reports), 'measurement')}", blocks)
 
 
-def _count(batch: int | None) -> str:
-    return "-" if batch is None else f"{batch:,}"
+def _edge_row(edge: Edge) -> tuple[Cell, ...]:
+    conditions = edge.conditions
+    limit = conditions.memory_limit_bytes
+    return conditions.arch, limit, edge.measured, edge.first_failing, edge.predicted, edge.difference
 
 
 def _sweep_row(measurement: Measurement) -> tuple[Cell, ...]:
@@ -110,7 +121,8 @@ def _sweep_row(measurement: Measurement) -> tuple[Cell, ...]:
     sizes: tuple[Cell, ...] = (None, None, None)
     if held is not None:
         sizes = (held.peak_allocated_bytes, held.peak_reserved_bytes, held.process_bytes)
-    return batch, _OUTCOMES[measurement.status], step, 1000 * batch / step if step else None, *sizes
+    images = 1000 * batch / step if step else None
+    return measurement.conditions.arch, batch, _OUTCOMES[measurement.status], step, images, *sizes
 
 
 def _head(measurement: Measurement) -> Iterator[str]:
