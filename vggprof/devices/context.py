@@ -18,6 +18,7 @@ measurements.
 """
 
 import csv
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,11 @@ class ContextPart:
 def loading_of(cuda_version: tuple[int, int]) -> Loading:
     """Return how PyTorch loads kernels under *cuda_version* where ``CUDA_MODULE_LOADING`` is not set."""
     return "lazy" if cuda_version >= _LAZY_SINCE else "eager"
+
+
+def loading_here() -> Loading:
+    """Return how PyTorch loads kernels in this environment, under a CUDA that can load them lazily."""
+    return "eager" if os.environ.get("CUDA_MODULE_LOADING", "").upper() == "EAGER" else "lazy"
 
 
 def context_parts(

@@ -73,7 +73,11 @@ def demand_gpu(selection: str | None = None) -> GpuHere:
 
     Raises GpuUnavailable, with the reason, when there is none.
     """
-    found = survey()
+    return the_gpu(survey(), selection)
+
+
+def the_gpu(found: Survey, selection: str | None = None) -> GpuHere:
+    """Return the first GPU of *found* that *selection* lets through; raises as `demand_gpu` does."""
     if found.reason is not None:
         raise GpuUnavailable(f"no GPU is usable here: {found.reason}")
     chosen = visible_gpus(found.gpus, selection)

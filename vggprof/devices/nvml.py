@@ -88,6 +88,13 @@ class Session:
             raise NvmlFailed("the driver does not let this process see it")
         return Asked(self.library, handle)
 
+    def gpu_named(self, uuid: str) -> Asked:
+        """Return the GPU or MIG slice of that UUID; NvmlFailed when it cannot be reached."""
+        handle = self.ask("nvmlDeviceGetHandleByUUID", uuid)
+        if handle is None:
+            raise NvmlFailed("the driver does not let this process see it")
+        return Asked(self.library, handle)
+
 
 @contextmanager
 def session() -> Iterator[Session]:

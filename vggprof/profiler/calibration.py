@@ -60,7 +60,8 @@ def calibration_of(gpu: GpuHere, told: dict[Run, Told], *, driver: str | None, m
     alone = _all_alone([alone for _, _, alone in runs])
     if method is Method.RUNTIME and alone is False:
         raise GpuUnavailable(
-            f"{gpu.name}: others are on it and the driver does not say what each holds; calibrate while it is idle"
+            f"{gpu.name}: others are on it and the driver does not say what each holds; "
+            "calibrate while it is idle"
         )
     about = next(iter(told.values())).about
     return Calibration(
@@ -82,7 +83,7 @@ def calibration_of(gpu: GpuHere, told: dict[Run, Told], *, driver: str | None, m
 
 
 def tell(output: str) -> Told:
-    """Return what a run's process wrote. Raises GpuUnavailable, with its reason, where it could not finish."""
+    """Return what a run's process wrote. Raises GpuUnavailable, with the reason, for one that failed."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     error = next((line["error"] for line in lines if "error" in line), None)
     if error is not None:

@@ -46,7 +46,7 @@ def _lines(run: Run, asked: Asked) -> Iterator[dict[str, Any]]:
         raise RuntimeError(f"torch {torch.__version__} was built without CUDA")
     torch.cuda.init()  # type: ignore[no-untyped-call]
     _, total = torch.cuda.mem_get_info()
-    cudnn = torch.backends.cudnn.version()
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     yield {
         "about": {
             "torch": torch.__version__,

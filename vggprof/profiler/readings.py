@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from vggprof.devices.calibrations import MeasuredRun, Method, Run, Stage, StageBytes
-from vggprof.profiler.calibration_work import MORE
 
 Row = Mapping[str, Any]
+
+# Appended to a stage's name when its variety has run too.
+MORE: Final = "_more"
 
 # A recorder's names for stages of ours.
 _ALSO: Final = {"adam": Stage.OPTIMIZER}
@@ -78,7 +80,7 @@ def _mine(row: Row, before: Row) -> int | None:
 
     In a container the pids that NVML lists may be the host's: then it is the only one that was not there.
     """
-    listed = {pid: used for pid, used in row.get("processes") or ()}
+    listed: dict[int, int | None] = dict(row.get("processes") or ())
     if row["me"] in listed:
         return listed[row["me"]]
     new = listed.keys() - _pids(before)
