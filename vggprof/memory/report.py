@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vggprof.analyzers import TensorMemory, tensor_memory
+from vggprof.memory.advice import Advised
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.recording import Recording
 from vggprof.memory.recording import record as record_run
@@ -53,6 +54,7 @@ class MemoryReport:
     assumptions: tuple[str, ...]
     recording: Recording | None = None  # of the likely run on the one card, up to the failure if it fails
     series: Series | None = None  # what is held over time; beyond the card's end where it fails
+    advice: Advised | None = None  # what would help; None where nobody asked, or nothing has to
 
     @property
     def single(self) -> CardReport | None:

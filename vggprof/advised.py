@@ -1,0 +1,51 @@
+"""What the API says of advice: which question each change leads to, and the answers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from vggprof.command import memory_command
+from vggprof.memory.advice import Case, advise
+from vggprof.memory.allocator import allocator_config_text
+from vggprof.memory.forecast import Forecast
+from vggprof.memory.report import MemoryReport
+from vggprof.memory.verdict import Status
+from vggprof.target import Target
+from vggprof.trace import Setup, Trace
+
+
+def with_advice(
+    answer: MemoryReport,
+    forecast: Forecast,
+    *,
+    target: Target,
+    traces: Callable[[Setup], Trace] | None,
+    always: bool = False,
+) -> MemoryReport:
+    """Return *answer*, which *forecast* gave of *target*, with what would help.
+
+    Without that where there are several cards, or where it fits, unless *always*. *traces* makes the trace of
+    another setup; None for a trace that a program made of a module of its own.
+    """
+    only = answer.single
+    if only is None or (only.prediction.status is Status.FITS and not always):
+        return answer
+    advised = advise(
+        forecast,
+        forecast.traces(answer.setup.batch),
+        only.card,
+        only.prediction,
+        traces=traces,
+        command=lambda case: memory_command(answer.arch, case.setup, _changed(target, case, forecast)),
+    )
+    return replace(answer, advice=advised)
+
+
+def _changed(target: Target, case: Case, forecast: Forecast) -> Target:
+    """Return *target* with the settings of *case*; the allocator's only where they are others."""
+    asked = forecast.software.allocator
+    return replace(
+        target,
+        allocator=target.allocator if case.allocator == asked else allocator_config_text(case.allocator),
+        deterministic=case.settings.deterministic,
+        benchmark=case.settings.benchmark,
+    )

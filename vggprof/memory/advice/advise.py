@@ -1,0 +1,135 @@
+"""Advice for a training that does not fit: each change replayed, and the cheapest combination that fits."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from vggprof.errors import VggprofError
+from vggprof.memory.advice.changes import Case, Change, Checkpoint, MaxSplit, Pieces, changed, cost
+from vggprof.memory.advice.meter import Meter
+from vggprof.memory.advice.search import Found, cheapest
+from vggprof.memory.advice.space import Space, space_of
+from vggprof.memory.advice.words import cost_words, how, name
+from vggprof.memory.advice.work import work_of
+from vggprof.memory.forecast import Card, Forecast
+from vggprof.memory.verdict import Prediction, Status
+from vggprof.trace import Setup, Trace
+
+# Share of the asked process: what saves less, and does not make it fit, is not worth a line.
+CLEARLY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One change, or several together, and what the training comes to with them."""
+
+    changes: tuple[Change, ...]
+    name: str
+    command: str  # that gives this very prediction
+    saves_bytes: int  # of the process, at the high end of what is not known; never negative
+    prediction: Prediction
+    cost: str
+    extra_macs: int  # that a step computes beyond what it did
+    how: tuple[str, ...]  # lines of code and environment variables, one a change
+
+    @property
+    def fits(self) -> bool:
+        """Whether it surely fits then."""
+        return self.prediction.status is Status.FITS
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """Everything that helps, what saves most first."""
+
+    advice: tuple[Advice, ...]
+    cheapest: Advice | None  # of those that make it fit; None where nothing does, or nothing has to
+    searched: Found | None  # among which combinations; None where nothing has to be changed
+
+
+def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
+    forecast: Forecast,
+    asked: Trace,
+    card: Card,
+    prediction: Prediction,
+    *,
+    traces: Callable[[Setup], Trace] | None,
+    command: Callable[[Case], str],
+) -> Advised:
+    """Return what would make *asked* fit on *card*, where it comes to *prediction*.
+
+    *traces* makes the trace of another setup; None where there is none to be had. *command* writes the
+    command line that asks about a case. Where it fits as it is, what saves clearly is still told.
+    """
+    case = Case(asked.setup, forecast.software.settings, forecast.software.allocator)
+    space = space_of(case, asked, card.device.capability, retraced=traces is not None)
+    meter = Meter(forecast, card, case, prediction, traces or (lambda _setup: asked))
+    adviser = _Adviser(case, meter, command)
+    advice: dict[tuple[Change, ...], Advice] = {}
+    for change in _singles(case, space, meter):
+        with suppress(VggprofError):  # the network cannot be run so
+            advice[(change,)] = adviser.advice((change,))
+    found = None if prediction.status is Status.FITS else cheapest(case, space, meter)
+    best = adviser.advice(found.changes) if found and found.changes else None
+    if best is not None:
+        advice[best.changes] = best
+    helping = [each for each in advice.values() if each is best or adviser.helps(each)]
+    helping.sort(key=lambda each: (-each.saves_bytes, cost(each.changes)))
+    return Advised(tuple(helping), best, found)
+
+
+def _singles(case: Case, space: Space, meter: Meter) -> Iterator[Change]:
+    """Yield the single changes to tell of; of several that differ in a number, those that matter.
+
+    Of pieces those are the fewest that are enough; of stages all, and fewer where they are enough; of the
+    sizes above which blocks are not split the one that saves most.
+    """
+    for kind, group in groupby(sorted(space.singles, key=_kind), key=_kind):
+        cases = {change: changed(case, (change,)) for change in group}
+        enough = (change for change, of in cases.items() if meter.fits(of))
+        if kind == Pieces.__name__:
+            yield from islice(enough, 1)
+        elif kind == Checkpoint.__name__:
+            every = max(cases, key=lambda change: cost((change,)))
+            yield from {next(enough, every), every} if meter.fits(cases[every]) else (every,)
+        elif kind == MaxSplit.__name__:
+            yield min(cases, key=lambda change: meter.prediction(cases[change]).process.high)
+        else:
+            yield from cases
+
+
+def _kind(change: Change) -> str:
+    return type(change).__name__
+
+
+class _Adviser:
+    """Puts into words what was measured."""
+
+    def __init__(self, case: Case, meter: Meter, command: Callable[[Case], str]) -> None:
+        self._case = case
+        self._meter = meter
+        self._command = command
+        self._asked = meter.prediction(case)
+        self._work = work_of(meter.trace(case.setup))
+
+    def helps(self, advice: Advice) -> bool:
+        """Whether *advice* is worth a line: it makes it fit, or saves clearly."""
+        needed = self._asked.status is not Status.FITS
+        return (needed and advice.fits) or advice.saves_bytes >= CLEARLY * self._asked.process.high
+
+    def advice(self, changes: tuple[Change, ...]) -> Advice:
+        """Return the advice to make *changes*, which were measured."""
+        case = changed(self._case, changes)
+        prediction, work = self._meter.prediction(case), work_of(self._meter.trace(case.setup))
+        words = [cost_words(change, case, before=self._work, after=work) for change in changes]
+        return Advice(
+            changes=changes,
+            name=" + ".join(name(change, case) for change in changes),
+            command=self._command(case),
+            saves_bytes=self._asked.process.high - prediction.process.high,
+            prediction=prediction,
+            cost="; ".join(dict.fromkeys(words)),
+            extra_macs=sum(change.macs for change in changes if isinstance(change, Checkpoint)),
+            how=tuple(dict.fromkeys(how(change, case) for change in changes)),
+        )

@@ -1,0 +1,152 @@
+"""Measuring: a changed training is traced and replayed on the card, once, unless it surely does not fit."""
+
+from collections import deque
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+
+from vggprof.analyzers import Live, live_series
+from vggprof.errors import VggprofError
+from vggprof.memory.advice.changes import Case
+from vggprof.memory.allocator import AllocatorConfig
+from vggprof.memory.forecast import Card, Forecast
+from vggprof.memory.run import End
+from vggprof.memory.verdict import Prediction, Room, Status, predict
+from vggprof.trace import Kind, Setup, Trace
+from vggprof.trace.traces import Traces
+
+# What is there when the optimizer steps, whatever was done about activations: positions in `Live.by_kind`.
+_STAYING = tuple(
+    place
+    for place, kind in enumerate(Kind)
+    if kind in (Kind.PARAMETER, Kind.BUFFER, Kind.GRADIENT, Kind.OPTIMIZER)
+)
+
+
+class Meter:
+    """Predictions of changed trainings on one card, asked of the cuDNN worker that *forecast* has.
+
+    *traces* makes the trace of a setup.
+    """
+
+    def __init__(
+        self,
+        forecast: Forecast,
+        card: Card,
+        asked: Case,
+        prediction: Prediction,
+        traces: Callable[[Setup], Trace],
+    ) -> None:
+        self.traced = 0  # setups traced so far
+        self._forecast = forecast
+        self._card = card
+        self._asked = asked.setup
+        self._make = traces
+        self._room = _room_at_worst(card, prediction, asked.allocator)
+        self._traces: dict[Setup, Trace | VggprofError] = {}
+        self._predictions: dict[Case, Prediction] = {asked: prediction}
+        self._lines: dict[Setup, Traces] = {}
+        self._floors: dict[tuple[Setup, Callable[[Trace], int]], int] = {}
+
+    def trace(self, setup: Setup) -> Trace:
+        """Return the trace of *setup*. Raises VggprofError where the network cannot be run so."""
+        if setup not in self._traces:
+            self.traced += 1
+            try:
+                self._traces[setup] = self._make(setup)
+            except VggprofError as error:  # no stages, nothing to freeze, a type that a layer does not take
+                self._traces[setup] = error
+        found = self._traces[setup]
+        if isinstance(found, VggprofError):
+            raise found
+        return found
+
+    def prediction(self, case: Case) -> Prediction:
+        """Return what *case* comes to on the card. Raises VggprofError where it cannot be run."""
+        if case not in self._predictions:
+            self._predictions[case] = self._predicted(self.trace(case.setup), case)
+        return self._predictions[case]
+
+    def fits(self, case: Case) -> bool:
+        """Whether *case* surely fits; what cannot is told without a replay, and often without a trace.
+
+        What stays between steps is there however activations are dealt with, and all that is alive at once
+        has to be reserved. More than two pieces of a batch are not tried where one by itself does not fit.
+        """
+        try:
+            return (
+                self._once(self._bare(case.setup), _staying_bytes) <= self._room
+                and self._pieces_may_fit(case)
+                and self._once(case.setup, _live_bytes) <= self._room
+                and self.prediction(case).status is Status.FITS
+            )
+        except VggprofError:
+            return False
+
+    def _predicted(self, trace: Trace, case: Case) -> Prediction:
+        changed = copy(self._forecast)  # it shares the workers
+        changed.traces = lambda _batch: trace
+        changed.software = replace(changed.software, settings=case.settings, allocator=case.allocator)
+        return predict(*changed.asked(case.setup.batch, self._card))
+
+    def _bare(self, setup: Setup) -> Setup:
+        """Return the asked setup with what *setup* learns, and how: what stays is theirs in common."""
+        return replace(self._asked, optimizer=setup.optimizer, freeze=setup.freeze)
+
+    def _once(self, setup: Setup, floor: Callable[[Trace], int]) -> int:
+        """Return *floor* of the trace of *setup*, computed once."""
+        key = setup, floor
+        if key not in self._floors:
+            self._floors[key] = floor(self.trace(setup))
+        return self._floors[key]
+
+    def _pieces_may_fit(self, case: Case) -> bool:
+        """Whether *case*, if it has pieces, is worth tracing: a trace of many pieces is long.
+
+        A tensor has a + b x batch bytes, so that a piece has no less than its share of what the whole has.
+        """
+        setup, batch = case.setup, self._asked.batch
+        pieces = batch // setup.batch
+        whole = replace(setup, batch=batch, accumulate=self._asked.accumulate)
+        if pieces == 1:
+            return True
+        if _shared_bytes(self.trace(whole), pieces=pieces) > self._room:
+            return False
+        return pieces == 2 or self._predicted(self._alone(setup), case).status is Status.FITS
+
+    def _alone(self, setup: Setup) -> Trace:
+        """Return the trace of one piece of *setup* as a step of its own, from the line over batches."""
+        line = replace(setup, batch=1, accumulate=1)
+        if line not in self._lines:
+            self._lines[line] = Traces(lambda batch: self.trace(replace(line, batch=batch)))
+            self._lines[line](self._asked.batch)  # where there is a trace to begin at
+        return self._lines[line](setup.batch)
+
+
+def _room_at_worst(card: Card, asked: Prediction, config: AllocatorConfig) -> int:
+    """Return bytes that the allocator can have on *card* at the high end of what is not known."""
+    room = Room(card.device, config, asked.context, card.held_by_others_bytes, card.limit_bytes)
+    machine = room.machine(End.HIGH)
+    return min(n for n in (machine.capacity_bytes, machine.limit_bytes) if n is not None)
+
+
+def _live_bytes(trace: Trace) -> int:
+    """Return the most that tensors of *trace* take at one moment."""
+    return max((sum(live.by_kind) for live in live_series(trace)), default=0)
+
+
+def _shared_bytes(trace: Trace, *, pieces: int) -> int:
+    """Return the same where of all that does not stay only a share is there."""
+    return max(
+        (_staying(live) + (sum(live.by_kind) - _staying(live)) // pieces for live in live_series(trace)),
+        default=0,
+    )
+
+
+def _staying_bytes(trace: Trace) -> int:
+    """Return what parameters, buffers, gradients and optimizer state take when the last step has ended."""
+    return max((_staying(live) for live in deque(live_series(trace), maxlen=1)), default=0)
+
+
+def _staying(live: Live) -> int:
+    return sum(live.by_kind[place] for place in _STAYING)
