@@ -11,8 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from vggprof.advised import with_advice
 from vggprof.analyzers import LayerTable, layer_table, tensor_memory
 from vggprof.compare import Comparison
 from vggprof.compare import compare as compare_tables
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from vggprof.tracing.optimizers import OptimizerChoice
 
 __all__ = [
+    "advise",
     "check",
     "compare",
     "compare_measurement",
@@ -149,7 +152,25 @@ def memory(
             "a snapshot or a plot needs a card, and no GPU is here; name one with --gpu, or its size with "
             "--gpu-memory"
         )
-    return _memory(what, setup, cards, target.software(), search=isinstance(what, str), record=record)
+    finish = partial(with_advice, target=target, traces=_retracing(what))
+    search = isinstance(what, str)
+    return _memory(what, setup, cards, target.software(), search=search, record=record, finish=finish)
+
+
+def advise(what: Subject, setup: Setup | None = None, target: Target | None = None) -> MemoryReport:
+    """Return what training takes on the card of *target*, and what would make it fit or take clearly less.
+
+    Of a trace that a program made only settings can be changed. Raises as `memory` does, and UsageError where
+    there is no card.
+    """
+    target = target or Target()
+    cards = target.cards()
+    if len(cards) != 1:
+        raise UsageError(
+            "advice needs a card, and no GPU is here; name one with --gpu, or its size with --gpu-memory"
+        )
+    finish = partial(with_advice, target=target, traces=_retracing(what), always=True)
+    return _memory(what, setup, cards, target.software(), search=False, finish=finish)
 
 
 def check(
@@ -275,6 +296,7 @@ def _memory(  # noqa: PLR0913 - what a report can have
     *,
     search: bool,
     record: bool = False,
+    finish: Callable[[MemoryReport, Forecast], MemoryReport] = lambda answer, _forecast: answer,
 ) -> MemoryReport:
     first = _trace_of(what, setup)
 
@@ -284,7 +306,12 @@ def _memory(  # noqa: PLR0913 - what a report can have
         return first
 
     with Forecast(Traces(at), software) as forecast:
-        return report(forecast, first.setup.batch, cards, search=search, record=record)
+        return finish(report(forecast, first.setup.batch, cards, search=search, record=record), forecast)
+
+
+def _retracing(what: Subject) -> Callable[[Setup], Trace] | None:
+    """Return what traces another setup; None for a trace, of which there is only this one."""
+    return partial(trace_arch, what) if isinstance(what, str) else None
 
 
 def _trace_of(what: Subject, setup: Setup | None) -> Trace:

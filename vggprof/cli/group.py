@@ -9,7 +9,19 @@ from vggprof._version import __version__
 from vggprof.errors import did_you_mean
 
 # In the order that the help shows; each is the name of a file here and of the command in it.
-COMMANDS = ("list", "layers", "compare", "memory", "check", "gpus", "cudnn", "replay", "runs", "diff")
+COMMANDS = (
+    "list",
+    "layers",
+    "compare",
+    "memory",
+    "advise",
+    "check",
+    "gpus",
+    "cudnn",
+    "replay",
+    "runs",
+    "diff",
+)
 
 
 @dataclass(slots=True)

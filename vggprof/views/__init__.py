@@ -1,6 +1,7 @@
 """Views: a value in, text out, nothing computed but its form."""
 
 from vggprof.forms import Form
+from vggprof.views.advice import advice
 from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.devices import devices
@@ -19,6 +20,7 @@ from vggprof.views.supposed import supposed
 
 __all__ = [
     "Form",
+    "advice",
     "check",
     "check_failed",
     "compare",

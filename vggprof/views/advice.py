@@ -79,8 +79,9 @@ def advice_blocks(advised: Advised) -> Iterator[Block]:
 
 
 def _row(advice: Advice) -> tuple[Cell, ...]:
-    prediction = advice.prediction
-    return advice.name, advice.saves_bytes, prediction.process.high, prediction.status.value, advice.cost
+    process, status = advice.prediction.process, advice.prediction.status
+    takes = process.high if process.likely is None else process.likely
+    return advice.name, advice.saves_bytes, takes, status.value, advice.cost
 
 
 def _conclusion(advised: Advised) -> Iterator[str]:

@@ -8,6 +8,7 @@ from vggprof.forms import Form
 from vggprof.memory.report import CardReport, MemoryReport
 from vggprof.memory.verdict import Composition, Estimate
 from vggprof.units import format_bytes
+from vggprof.views.advice import advice_blocks
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.json import json_of
@@ -62,6 +63,7 @@ def _blocks(report: MemoryReport) -> tuple[Block, ...]:
         return (Lines((setup,)), _ladder(report.cards), Lines((_LADDER_NOTE,)))
     return (
         Lines((setup, *verdict(only))),
+        *(advice_blocks(report.advice) if report.advice is not None else ()),
         _sizes(only),
         _kinds(report.composition),
         _layers(report.composition),

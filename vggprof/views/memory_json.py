@@ -5,6 +5,7 @@ from vggprof.memory.place import Place
 from vggprof.memory.report import CardReport, MemoryReport
 from vggprof.memory.run import Failure
 from vggprof.memory.verdict import Estimate, Prediction
+from vggprof.views.advice_json import advice_json
 from vggprof.views.json import Json
 
 
@@ -24,11 +25,12 @@ def result(report: MemoryReport) -> dict[str, Json]:
         "assumptions": list(report.assumptions),
     }
     if only is None or composition is None:
-        return {**tensors, "workspaces": None, **common}
+        return {**tensors, "workspaces": None, **advice_json(None), **common}
     shown = only.prediction.shown
     return {
         "prediction": _prediction(only.prediction),
         "verdict": _verdict(only),
+        **advice_json(report.advice),
         "marks": [
             {
                 "step": mark.step,

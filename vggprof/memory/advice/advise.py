@@ -13,7 +13,7 @@ from vggprof.memory.advice.space import Space, space_of
 from vggprof.memory.advice.words import cost_words, how, name
 from vggprof.memory.advice.work import work_of
 from vggprof.memory.forecast import Card, Forecast
-from vggprof.memory.verdict import Prediction, Status
+from vggprof.memory.verdict import Estimate, Prediction, Status
 from vggprof.trace import Setup, Trace
 
 # Share of the asked process: what saves less, and does not make it fit, is not worth a line.
@@ -27,7 +27,7 @@ class Advice:
     changes: tuple[Change, ...]
     name: str
     command: str  # that gives this very prediction
-    saves_bytes: int  # of the process, at the high end of what is not known; never negative
+    saves_bytes: int  # of the process
     prediction: Prediction
     cost: str
     extra_macs: int  # that a step computes beyond what it did
@@ -103,6 +103,18 @@ def _kind(change: Change) -> str:
     return type(change).__name__
 
 
+def _saves(asked: Estimate, changed: Estimate) -> int:
+    """Return by how much less *changed* is: at the likely ends, or at the high ones where none is likely.
+
+    What fits, where what was asked does not, is less at the high end; if it likely is not, that is told.
+    """
+    high = asked.high - changed.high
+    if asked.likely is None or changed.likely is None:
+        return high
+    likely = asked.likely - changed.likely
+    return likely if likely > 0 else high
+
+
 class _Adviser:
     """Puts into words what was measured."""
 
@@ -127,7 +139,7 @@ class _Adviser:
             changes=changes,
             name=" + ".join(name(change, case) for change in changes),
             command=self._command(case),
-            saves_bytes=self._asked.process.high - prediction.process.high,
+            saves_bytes=_saves(self._asked.process, prediction.process),
             prediction=prediction,
             cost="; ".join(dict.fromkeys(words)),
             extra_macs=sum(change.macs for change in changes if isinstance(change, Checkpoint)),
