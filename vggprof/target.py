@@ -2,19 +2,24 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from vggprof.devices import (
     Device,
-    GpuHere,
+    Range,
     custom_device,
-    demand_gpu,
+    find_device,
     ladder,
-    resolve_device,
+    load_device,
+    names_a_file,
     survey,
     visible_gpus,
 )
+from vggprof.devices.calibration_files import remembered
+from vggprof.devices.calibrations import SOURCE, Wanted, choose_calibration
+from vggprof.devices.context import loading_here
+from vggprof.devices.here import the_gpu
 from vggprof.errors import UsageError
 from vggprof.memory.allocator import AllocatorConfig, allocator_config_from, parse_allocator_config
 from vggprof.memory.forecast import Card, Software
@@ -55,14 +60,18 @@ class Target:
 
         Raises DeviceError for an unknown GPU or a senseless size, GpuUnavailable for ``auto`` without a GPU.
         """
-        if self.gpu == "auto":
-            return (_card(demand_gpu(os.environ.get("CUDA_VISIBLE_DEVICES")), self._memory()),)
-        if self.gpu is not None:
-            return (Card(_sized(resolve_device(self.gpu), self._memory())),)
-        if self.gpu_memory is not None:
+        if self.gpu is not None and names_a_file(self.gpu):  # it says itself what is to be known
+            return (Card(_sized(load_device(self.gpu), self._memory())),)
+        if self.gpu not in (None, "auto"):
+            return self._calibrated([Card(find_device(self.gpu))])
+        if self.gpu is None and self.gpu_memory is not None:
             return (Card(_sized(None, self._memory())),)
-        here = visible_gpus(survey().gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        return (_card(here[0], None),) if here else tuple(map(Card, ladder()))
+        found, selection = survey(), os.environ.get("CUDA_VISIBLE_DEVICES")
+        if self.gpu is None and not visible_gpus(found.gpus, selection):
+            return self._calibrated(list(map(Card, ladder())))
+        here = the_gpu(found, selection)
+        card = Card(here.device, held_by_others_bytes=here.used_bytes or 0)
+        return self._calibrated([card], here.uuid, found.driver_version)
 
     def software(self, environment: Mapping[str, str] = os.environ) -> Software:
         """Return what the training runs with. Raises UsageError for what makes no sense."""
@@ -78,6 +87,27 @@ class Target:
             allocator=self._allocator(environment, torch),
             blas=BlasSettings.from_environment(environment),
         )
+
+    def _calibrated(
+        self, cards: Sequence[Card], uuid: str | None = None, driver: str | None = None
+    ) -> tuple[Card, ...]:
+        """Return *cards* with what was calibrated on such GPUs with this software, and the memory asked for.
+
+        *driver* is None for a GPU that is not here: then whichever it was measured with. Raises
+        FileFormatError for a calibration that is damaged.
+        """
+        known = remembered()
+        torch = self.torch or installed_version("torch") or _TORCH
+        made = []
+        for card in cards:
+            device = card.device
+            wanted = Wanted(device.name, torch, loading_here(), uuid=uuid, driver=driver, cudnn=self.cudnn)
+            calibration, note = choose_calibration(known, wanted)
+            if calibration is not None:
+                device = device.with_usable(Range.exact(calibration.usable_bytes), SOURCE)
+            device = _sized(device, self._memory())
+            made.append(replace(card, device=device, calibration=calibration, calibration_note=note))
+        return tuple(made)
 
     def _settings(self) -> CudnnSettings:
         return CudnnSettings(allow_tf32=self.tf32, deterministic=self.deterministic, benchmark=self.benchmark)
@@ -96,10 +126,6 @@ def _sized(device: Device | None, memory_bytes: int | None) -> Device:
         return custom_device(memory_bytes, device)
     assert device is not None
     return device
-
-
-def _card(gpu: GpuHere, memory_bytes: int | None) -> Card:
-    return Card(_sized(gpu.device, memory_bytes), held_by_others_bytes=gpu.used_bytes or 0)
 
 
 def _release(text: str) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -10,9 +10,13 @@ earlier ones have loaded; `MeasuredRun.context` says what that makes uncertain.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from vggprof.devices.context import Loading
 from vggprof.devices.ranges import Range
+
+# What a device says of usable memory that a calibration measured.
+SOURCE: Final = "calibrated"
 
 
 class Run(StrEnum):

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from vggprof.devices import Device, Library, Range, context_range
+from vggprof.devices import Device, Range
+from vggprof.devices.calibrations import Calibration
 from vggprof.memory.allocator import AllocatorConfig
+from vggprof.memory.context import calibrated_context, published_context
 from vggprof.memory.rules import Platform
 from vggprof.memory.run import Answers
 from vggprof.memory.search import largest_batch
@@ -19,9 +21,6 @@ from vggprof.memory.workspaces.device import DeviceProperties
 from vggprof.memory.workspaces.scratch import Target
 from vggprof.memory.workspaces.targets import Choice
 from vggprof.trace import Trace
-
-# What a training step of a convolutional network loads.
-_LIBRARIES: frozenset[Library] = frozenset({"cudnn", "cublas"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,9 @@ class Card:
     device: Device
     held_by_others_bytes: int = 0
     limit_bytes: int | None = None  # torch.cuda.set_per_process_memory_fraction
-    context: Range | None = None  # where it was measured
+    context: Range | None = None  # where it was measured, whatever the training
+    calibration: Calibration | None = None  # what was measured here, by what the training runs
+    calibration_note: str | None = None  # why one that is remembered is not used
 
 
 class Forecast:
@@ -78,7 +79,19 @@ class Forecast:
         platform = self._platform(card.device)
         line = timeline(self.traces(batch), platform.script)
         answers = self._advisor.answers(line.asked, platform.target.device)
-        return line, answers, self._room(card)
+        return line, answers, self._room(card, self.context(self.traces(batch), card))
+
+    def context(self, trace: Trace, card: Card) -> Range:
+        """Return what the training of *trace* holds outside the allocator of *card*."""
+        return (
+            card.context or self.calibrated(trace, card) or published_context(card.device, self.software.cuda)
+        )
+
+    def calibrated(self, trace: Trace, card: Card) -> Range | None:
+        """Return what the calibration of *card* says of *trace*; None where there is none that tells."""
+        if card.calibration is None:
+            return None
+        return calibrated_context(card.calibration, trace, benchmark=self.software.settings.benchmark)
 
     def unruled(self, batch: int, card: Card) -> tuple[str, ...]:
         """Return the names of operators of whose own memory nothing is known, each once."""
@@ -95,8 +108,7 @@ class Forecast:
             settings=software.settings,
         )
 
-    def _room(self, card: Card) -> Room:
-        context = card.context or context_range(card.device, self.software.cuda, libraries=_LIBRARIES)
+    def _room(self, card: Card, context: Range) -> Room:
         return Room(
             device=card.device,
             config=self.software.allocator,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from vggprof.analyzers import TensorMemory, tensor_memory
+from vggprof.devices.calibrations import SOURCE
 from vggprof.memory.advice import Advised
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.recording import Recording
@@ -139,10 +140,7 @@ def _assumptions(
     unruled = forecast.unruled(batch, cards[0].card) if cards else ()
     if unruled:
         yield f"Not known, and counted as nothing: memory of their own that {', '.join(unruled)} may take."
-    yield (
-        "The context (driver, kernels of torch, cuDNN and cuBLAS) is a range from published figures; it is "
-        "part of the process, not of what PyTorch reserves."
-    )
+    yield from _contexts(forecast, batch, [card.card for card in cards])
     yield "Nothing else of the process uses the GPU, and Linux's driver runs it."
     if len(cards) == 1:
         yield (
@@ -151,6 +149,33 @@ def _assumptions(
         )
     for held in {card.card.held_by_others_bytes for card in cards} - {0}:
         yield f"Other processes go on holding the {held:,} bytes that they hold now."
+
+
+def _contexts(forecast: Forecast, batch: int, cards: Sequence[Card]) -> Iterator[str]:
+    """Yield which calibration says the context of which card, and where the others' comes from."""
+    trace = forecast.traces(batch)
+    calibrated = [card for card in cards if forecast.calibrated(trace, card) is not None]
+    for card in calibrated:
+        yield _calibrated(card)
+    yield from (card.calibration_note for card in cards if card.calibration_note is not None)
+    if len(calibrated) < len(cards):
+        where = "Elsewhere the" if calibrated else "The"
+        yield (
+            f"{where} context (driver, kernels of torch, cuDNN and cuBLAS) is a range from published figures; "
+            "it is part of the process, not of what PyTorch reserves."
+        )
+
+
+def _calibrated(card: Card) -> str:
+    calibration = card.calibration
+    assert calibration is not None
+    what = "context and usable memory" if card.device.usable_source == SOURCE else "the context"
+    caution = "" if calibration.caution is None else f" ({calibration.caution})"
+    return (
+        f"{card.device.name}: {what} as `vggprof calibrate` measured on {calibration.measured[:10]} with "
+        f"{calibration.made_with}{caution}. A kernel is loaded when it is first used, so the context lies "
+        "between what one call of each kind that the training runs takes, and a variety of them."
+    )
 
 
 def _unknown(card: CardReport, software: Software) -> Iterator[str]:
