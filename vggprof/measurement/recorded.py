@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vggprof.errors import FileFormatError
+from vggprof.errors import FileFormatError, UsageError
 from vggprof.measurement.decode import parse, value_of
 from vggprof.measurement.recorded_rows import (
     About,
@@ -92,7 +92,10 @@ class _Row:
         memory: Memory | None = None,
         phases: tuple[PhaseTime, ...] = (),
     ) -> Measurement:
-        conditions = self.config.conditions(self.about, batch)
+        try:
+            conditions = self.config.conditions(self.about, batch)
+        except UsageError as error:
+            raise FileFormatError(f"{self.where}: config: {error}") from error
         return Measurement(conditions, environment(self.about), status, message, memory=memory, phases=phases)
 
     def _failed(self, batch: int) -> Measurement:
