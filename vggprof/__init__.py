@@ -12,9 +12,12 @@ from vggprof._version import __version__
 
 if TYPE_CHECKING:
     from vggprof.api import (
+        calibrate,
         check,
         compare,
+        forget_calibrations,
         layers,
+        list_calibrations,
         list_cudnn,
         list_gpus,
         list_specs,
@@ -54,9 +57,12 @@ __all__ = [
     "VggprofError",
     "ZeroGrad",
     "__version__",
+    "calibrate",
     "check",
     "compare",
+    "forget_calibrations",
     "layers",
+    "list_calibrations",
     "list_cudnn",
     "list_gpus",
     "list_specs",
@@ -91,9 +97,12 @@ def _public(name: str, room: str) -> property:
 
 _ROOMS = {
     "vggprof.api": (
+        "calibrate",
         "check",
         "compare",
+        "forget_calibrations",
         "layers",
+        "list_calibrations",
         "list_cudnn",
         "list_gpus",
         "list_specs",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from vggprof.compare.measured import MeasuredReport
     from vggprof.compare.sweep import SweepReport
+    from vggprof.devices.calibration_listing import CalibrationListing
     from vggprof.devices.listing import GpuListing
     from vggprof.measurement import Measurement
     from vggprof.memory.replay.files import ReplayedFile
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "advise",
+    "calibrate",
     "check",
     "compare",
     "compare_measurement",
@@ -66,9 +68,11 @@ __all__ = [
     "diff",
     "export",
     "find",
+    "forget_calibrations",
     "get_run",
     "keep",
     "layers",
+    "list_calibrations",
     "list_cudnn",
     "list_gpus",
     "list_runs",
@@ -105,6 +109,40 @@ def list_cudnn() -> CudnnListing:
     from vggprof.memory.workspaces import listing
 
     return listing.list_cudnn()
+
+
+def calibrate(say: Callable[[str], None] = lambda _: None) -> CalibrationListing:
+    """Measure what processes hold besides PyTorch's memory on the GPU of this machine, and remember it.
+
+    *say* hears what is going on. Raises GpuUnavailable where no GPU can be measured, UsageError where nothing
+    can be remembered, FileFormatError where what is remembered is damaged.
+    """
+    from vggprof.devices import calibration_files, calibration_listing
+    from vggprof.profiler import calibration
+
+    gpu = calibration.gpu_to_measure()
+    calibration_files.check_writable()
+    return calibration_listing.keep(calibration.calibrate(gpu, say))
+
+
+def list_calibrations(gpu: str = "") -> CalibrationListing:
+    """Return the calibrations that are remembered of *gpu* (words of its name, or its UUID); all without.
+
+    Raises FileFormatError where one of them is damaged.
+    """
+    from vggprof.devices import calibration_listing
+
+    return calibration_listing.list_calibrations(gpu)
+
+
+def forget_calibrations(gpu: str = "") -> CalibrationListing:
+    """Drop the calibrations of *gpu*, as in `list_calibrations`, and return them.
+
+    Raises as that does, and UsageError where a file cannot be removed.
+    """
+    from vggprof.devices import calibration_listing
+
+    return calibration_listing.forget_calibrations(gpu)
 
 
 def replay(path: str | Path) -> ReplayedFile:

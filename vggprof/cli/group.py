@@ -17,6 +17,7 @@ COMMANDS = (
     "advise",
     "check",
     "gpus",
+    "calibrate",
     "cudnn",
     "replay",
     "runs",

@@ -161,8 +161,8 @@ def _contexts(forecast: Forecast, batch: int, cards: Sequence[Card]) -> Iterator
     if len(calibrated) < len(cards):
         where = "Elsewhere the" if calibrated else "The"
         yield (
-            f"{where} context (driver, kernels of torch, cuDNN and cuBLAS) is a range from published figures; "
-            "it is part of the process, not of what PyTorch reserves."
+            f"{where} context (driver, kernels of torch, cuDNN and cuBLAS) is a range from published "
+            "figures; it is part of the process, not of what PyTorch reserves."
         )
 
 

@@ -35,19 +35,24 @@ class Told:
     rows: tuple[Row, ...]
 
 
-def calibrate(say: Callable[[str], None] = lambda _: None) -> Calibration:
-    """Measure what processes hold outside PyTorch's allocator on the GPU of this machine.
-
-    *say* hears what is going on. Takes four processes, some ten seconds each. Raises GpuUnavailable where no
-    GPU can be used, or its driver or the others on it let nothing be measured.
-    """
+def gpu_to_measure() -> tuple[GpuHere, str | None]:
+    """Return the GPU of this machine that CUDA shows first, and its driver; GpuUnavailable without one."""
     found = survey()
-    gpu = the_gpu(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return the_gpu(found, os.environ.get("CUDA_VISIBLE_DEVICES")), found.driver_version
+
+
+def calibrate(where: tuple[GpuHere, str | None], say: Callable[[str], None] = lambda _: None) -> Calibration:
+    """Measure what processes hold outside PyTorch's allocator on the GPU, under the driver, of *where*.
+
+    *say* hears what is going on. Takes four processes, some ten seconds each. Raises GpuUnavailable where
+    torch cannot use the GPU, or its driver or the others on it let nothing be measured.
+    """
+    gpu, driver = where
     told: dict[Run, Told] = {}
     for run in Run:
         say(f"{gpu.name}: measuring {_SAID[run]}")
         told[run] = tell(_run_process(run, gpu))
-    return calibration_of(gpu, told, driver=found.driver_version, measured=_now())
+    return calibration_of(gpu, told, driver=driver, measured=_now())
 
 
 def calibration_of(gpu: GpuHere, told: dict[Run, Told], *, driver: str | None, measured: str) -> Calibration:

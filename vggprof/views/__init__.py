@@ -2,6 +2,7 @@
 
 from vggprof.forms import Form
 from vggprof.views.advice import advice
+from vggprof.views.calibration import calibration
 from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.devices import devices
@@ -21,6 +22,7 @@ from vggprof.views.supposed import supposed
 __all__ = [
     "Form",
     "advice",
+    "calibration",
     "check",
     "check_failed",
     "compare",
