@@ -280,9 +280,15 @@ def trace_arch(arch: str, setup: Setup | None = None) -> Trace:
     Raises ArchError for what names nothing, SpecError for a spec with problems, another UsageError for a file
     that cannot be read.
     """
-    named, setup = parse_arch(arch), setup or Setup()
+    return _trace_arch(arch, setup or Setup())
+
+
+def _trace_arch(arch: str, setup: Setup, *, first: Callable[[], None] = lambda: None) -> Trace:
+    """Do the same; where a trace has to be made, call *first* before torch is imported."""
+    named = parse_arch(arch)
 
     def make() -> Trace:
+        first()
         from vggprof.network.load import load
         from vggprof.tracing import trace_network
 
@@ -336,15 +342,14 @@ def _memory(  # noqa: PLR0913 - what a report can have
     record: bool = False,
     finish: Callable[[MemoryReport, Forecast], MemoryReport] = lambda answer, _forecast: answer,
 ) -> MemoryReport:
-    first = _trace_of(what, setup)
-
     def at(batch: int) -> Trace:
-        if isinstance(what, str) and batch != first.setup.batch:
-            return trace_arch(what, replace(first.setup, batch=batch))
-        return first
+        if isinstance(what, str) and batch != asked.setup.batch:
+            return trace_arch(what, replace(asked.setup, batch=batch))
+        return asked
 
     with Forecast(Traces(at), software) as forecast:
-        return finish(report(forecast, first.setup.batch, cards, search=search, record=record), forecast)
+        asked = _trace_of(what, setup, first=lambda: forecast.start(cards))
+        return finish(report(forecast, asked.setup.batch, cards, search=search, record=record), forecast)
 
 
 def _retracing(what: Subject) -> Callable[[Setup], Trace] | None:
@@ -352,9 +357,9 @@ def _retracing(what: Subject) -> Callable[[Setup], Trace] | None:
     return partial(trace_arch, what) if isinstance(what, str) else None
 
 
-def _trace_of(what: Subject, setup: Setup | None) -> Trace:
+def _trace_of(what: Subject, setup: Setup | None, *, first: Callable[[], None] = lambda: None) -> Trace:
     if isinstance(what, str):
-        return trace_arch(what, setup)
+        return _trace_arch(what, setup or Setup(), first=first)
     if not isinstance(what, Trace):
         raise UsageError(
             f"a {type(what).__name__} is neither an ARCH nor a trace; vggprof.trace(module, inputs) makes one"

@@ -112,12 +112,23 @@ def test_devices_are_described_by_capability_and_product() -> None:
 # Workers that misbehave as a library can: each is a script in place of the real one.
 _ANSWER = '{"id": 0, "plans": [["eng1_k2=3", 512, ["TENSOR_CORE"], false]]}'
 _ERROR = json.dumps({"id": 0, "error": "no engine\nand more"})
+# The engine of its answer is the id of the request.
+_ECHO = """
+import json
+print('{}', flush=True)
+while True:
+    number = json.loads(input())["id"]
+    print(json.dumps({"id": number, "plans": [[f"eng{number}", 0, [], False]]}), flush=True)
+"""
 _WORKERS = {
     "dies at once": "import sys; print('no such symbol', file=sys.stderr); sys.exit(3)",
     "dies when asked": "import os; print('{}', flush=True); input(); os.abort()",
     "hangs": "import time; print('{}', flush=True); input(); time.sleep(60)",
     "refuses": f"print('{{}}', flush=True); input(); print({_ERROR!r}, flush=True)",
     "answers": f"print('{{}}', flush=True)\nwhile input():\n    print('{_ANSWER}', flush=True)",
+    "tells ids": _ECHO,
+    "dies when started ahead": _ECHO.replace("    print", "    if number: raise SystemExit(3)\n    print"),
+    "hangs when started ahead": _ECHO.replace("    print", "    while number: input()\n    print"),
 }
 
 
@@ -161,3 +172,39 @@ def test_one_process_answers_many_questions(worker: Worker, monkeypatch: pytest.
     assert worker.ask("{}", _query()) == (plan,)
     monkeypatch.setattr(process, "_Process", lambda _: pytest.fail("started again"))
     assert worker.ask("{}", _query()) == (plan,)
+
+
+@pytest.mark.parametrize("worker", ["tells ids"], indirect=True)
+def test_what_a_process_was_started_with_is_nobodys_answer(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.start("{}", _query())
+    monkeypatch.setattr(process, "_Process", lambda _: pytest.fail("started again"))
+    worker.start("{}", _query())
+    assert worker.ask("{}", _query()) == (Plan("eng0", 0, (), fallback=False),)
+    assert worker.ask("{}", _query()) == (Plan("eng0", 0, (), fallback=False),)
+
+
+@pytest.mark.parametrize("worker", ["dies when started ahead", "hangs when started ahead"], indirect=True)
+def test_a_process_that_fails_ahead_of_the_first_question_fails_none(worker: Worker) -> None:
+    worker.start("{}", _query())
+    assert worker.ask("{}", _query()) == (Plan("eng0", 0, (), fallback=False),)
+
+
+@pytest.mark.parametrize(
+    ("worker", "reason"),
+    [("dies at once", "cuDNN 9.26.0.51 ended with 3: no such symbol")],
+    indirect=["worker"],
+)
+def test_a_process_started_ahead_that_cannot_run_is_a_failure(worker: Worker, reason: str) -> None:
+    worker.start("{}", _query())
+    assert worker.ask("{}", _query()) == Failure(reason)
+
+
+@pytest.mark.parametrize("worker", ["tells ids"], indirect=True)
+def test_what_was_started_ahead_and_never_asked_is_ended(worker: Worker) -> None:
+    worker.start("{}", _query())
+    assert worker._process is not None
+    started = worker._process._process
+    worker.close()
+    assert started.returncode is not None

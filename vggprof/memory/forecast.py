@@ -1,6 +1,6 @@
 """A network's training on GPUs that are not here: predictions, and the largest batches that fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -65,6 +65,11 @@ class Forecast:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._advisor.close()
+
+    def start(self, cards: Iterable[Card]) -> None:
+        """Start what will be asked about *cards*, so that it loads while a trace is made."""
+        for card in cards:
+            self._advisor.start(properties_of(card.device))
 
     def predict(self, batch: int, card: Card) -> Prediction:
         """Return what training at *batch* takes on *card*, and how that ends."""

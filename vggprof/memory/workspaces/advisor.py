@@ -1,11 +1,15 @@
 """Answers for many convolutions on one device: from the store where they are known, else from cuDNN."""
 
+import os
+from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from vggprof.memory.workspaces import store
 from vggprof.memory.workspaces.actions import Workspace
+from vggprof.memory.workspaces.convolution import Pass, Strided
 from vggprof.memory.workspaces.device import DeviceProperties
 from vggprof.memory.workspaces.launch import find_frontend, frontend_version
 from vggprof.memory.workspaces.libraries import CudnnLibrary
@@ -16,17 +20,29 @@ from vggprof.memory.workspaces.targets import Choice
 
 # Libraries asked for a range where the target's own is not at hand: the one that answers and its neighbours.
 _MAX_ASKED = 3
+# Processes that share the questions to one library, where there are processors for them; two halve the wait
+# for a ladder of cards, and each takes a core and some 200 MB of libraries to load.
+_PROCESSES = min(2, os.cpu_count() or 1)
+# Questions that are worth another process.
+_WORTH_ONE_MORE = 8
+
+# The convolution that cuDNN loads itself with ahead of real questions; any would do.
+_IMAGE, _FILTER = Strided.contiguous((1, 64, 56, 56)), Strided.contiguous((64, 64, 3, 3))
+_SMALL = CudnnQuery(Pass.FORWARD, "float32", _IMAGE, _FILTER, _IMAGE, (1, 1), (1, 1), (1, 1), "A")
+
+_Answers: TypeAlias = dict[CudnnQuery, tuple[Plan, ...] | Failure]
 
 
 class Advisor:
     """Asks the library of *choice*; close it, or use it in a with statement.
 
-    Worker processes start with the first question that the store cannot answer and stay for the next ones.
+    Worker processes start with the first questions that the store cannot answer, or with `start`, and stay
+    for the next ones.
     """
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, tuple[Worker, ...]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -38,9 +54,19 @@ class Advisor:
 
     def close(self) -> None:
         """End the worker processes."""
-        for worker in self._workers.values():
-            worker.close()
+        for workers in self._workers.values():
+            for worker in workers:
+                worker.close()
         self._workers.clear()
+
+    def start(self, device: DeviceProperties) -> None:
+        """Start the processes that will be asked about *device*, ahead of the first question, if any will.
+
+        Waits for nothing: they load their libraries while something else is done.
+        """
+        if self._nobody(device) is None:
+            for worker in self._workers_of(self._asked()[0]):
+                worker.start(device.cudnn_json(), _SMALL)
 
     def answers(self, asked: Iterable[Workspace], device: DeviceProperties) -> dict[Workspace, Workspaces]:
         """Return an answer for each of *asked*; the same query under several settings is put once."""
@@ -69,24 +95,52 @@ class Advisor:
 
     def _plans(
         self, library: CudnnLibrary, queries: Sequence[CudnnQuery], device: DeviceProperties
-    ) -> dict[CudnnQuery, tuple[Plan, ...] | Failure]:
+    ) -> _Answers:
         """Return what *library* proposes for each of *queries*."""
         described = device.cudnn_json()
         context = f"{library.version} {frontend_version()} {described}"
         keys = {query: query.key() for query in queries}
         known = store.find(context, list(keys.values()))
         missing = [query for query in queries if keys[query] not in known]
-        fresh = {query: self._worker(library).ask(described, query) for query in missing}
+        fresh = self._fresh(library, missing, described)
         store.keep(context, {keys[q]: plans for q, plans in fresh.items() if not isinstance(plans, Failure)})
         return {query: fresh[query] if query in fresh else known[keys[query]] for query in queries}
 
-    def _worker(self, library: CudnnLibrary) -> Worker:
-        return self._workers.setdefault(library.version, Worker(library))
+    def _fresh(self, library: CudnnLibrary, queries: Sequence[CudnnQuery], described: str) -> _Answers:
+        """Return what *library* answers; its processes share the questions."""
+        if not queries:
+            return {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only where there is something to ask
+
+        waiting = deque(queries)
+        answered: _Answers = {}
+
+        def ask(worker: Worker) -> None:
+            with suppress(IndexError):  # the other one took the last
+                while waiting:
+                    query = waiting.popleft()
+                    answered[query] = worker.ask(described, query)
+
+        workers = self._workers_of(library)[: -(-len(queries) // _WORTH_ONE_MORE)]
+        with ThreadPoolExecutor(_PROCESSES) as pool:
+            try:
+                for asking in [pool.submit(ask, worker) for worker in workers]:
+                    asking.result()
+            except BaseException:  # interrupted: the threads end when their processes do
+                waiting.clear()
+                self.close()
+                raise
+        return answered
+
+    def _workers_of(self, library: CudnnLibrary) -> tuple[Worker, ...]:
+        if library.version not in self._workers:
+            self._workers[library.version] = tuple(Worker(library) for _ in range(_PROCESSES))
+        return self._workers[library.version]
 
 
 def _judged(
     ask: Workspace,
-    tables: Sequence[tuple[CudnnLibrary, dict[CudnnQuery, tuple[Plan, ...] | Failure]]],
+    tables: Sequence[tuple[CudnnLibrary, _Answers]],
     device: DeviceProperties,
     *,
     exact: bool,
@@ -107,7 +161,7 @@ def _judged(
 def _ordered(
     ask: Workspace,
     library: CudnnLibrary,
-    table: dict[CudnnQuery, tuple[Plan, ...] | Failure],
+    table: _Answers,
     device: DeviceProperties,
 ) -> tuple[Plan, ...] | Failure:
     """Return the plans in torch's order; a Failure where none is left."""

@@ -1,4 +1,7 @@
-"""The process that asks cuDNN: started when first needed, restarted when it dies, not waited for forever."""
+"""The process that asks cuDNN: started when first needed or ahead of that, restarted when it dies.
+
+It is not waited for forever, and ends with the `Worker` that started it.
+"""
 
 import json
 import subprocess
@@ -19,6 +22,8 @@ from vggprof.memory.workspaces.query import CudnnQuery
 TIME_LIMIT_S = 60.0
 # Deaths of the process after which no further one is started.
 MAX_DEATHS = 5
+# Ids of requests: of one whose reply counts, and of one that only makes cuDNN load itself.
+_ASKED, _AHEAD = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Worker:
         self.library = library
         self._time_limit_s = time_limit_s
         self._process: _Process | None = None
+        self._ahead = False
         self._deaths = 0
 
     def __enter__(self) -> "Worker":
@@ -49,6 +55,17 @@ class Worker:
             self._process.end()
             self._process = None
 
+    def start(self, device: str, query: CudnnQuery) -> None:
+        """Start the process ahead of the first question, and let *query* make cuDNN load what it needs.
+
+        Waits for nothing. A process that dies of it is no death of a question: the first one starts another.
+        """
+        if self._process is not None:
+            return
+        self._process, self._ahead = _Process(command(self.library)), True
+        with suppress(_DeathError):
+            self._process.send({"id": _AHEAD, "device": device, "query": query.message()})
+
     def ask(self, device: str, query: CudnnQuery) -> tuple[Plan, ...] | Failure:
         """Return the plans that cuDNN proposes for *query* on *device* (its properties as JSON), unfiltered.
 
@@ -57,12 +74,15 @@ class Worker:
         """
         if self._deaths >= MAX_DEATHS:
             return Failure(f"cuDNN {self.library.version} died {self._deaths} times and is not asked again")
-        request = {"id": 0, "device": device, "query": query.message()}
+        ahead, self._ahead = self._ahead, False
+        request = {"id": _ASKED, "device": device, "query": query.message()}
         try:
             reply = self._running().exchange(request, self._time_limit_s)
         except _DeathError as death:
-            self._deaths += 1
             self.close()
+            if ahead:
+                return self.ask(device, query)
+            self._deaths += 1
             return Failure(f"cuDNN {self.library.version} {death}")
         if "error" in reply:
             return Failure(f"cuDNN {self.library.version}: {reply['error'].splitlines()[0]}")
@@ -73,7 +93,6 @@ class Worker:
     def _running(self) -> "_Process":
         if self._process is None:
             self._process = _Process(command(self.library))
-            self._process.receive(self._time_limit_s)
         return self._process
 
 
@@ -94,17 +113,24 @@ class _Process:
         self.end = weakref.finalize(self, _end, self._process, self._errors)
 
     def exchange(self, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send a request and return the reply. Raises _DeathError."""
+        """Send *request* and return its reply, past those to nobody's. Raises _DeathError."""
+        self.send(request)
+        reply = self._receive(time_limit_s)
+        while reply.get("id") != request["id"]:
+            reply = self._receive(time_limit_s)
+        return reply
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Send *request*. Raises _DeathError."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request, separators=(",", ":")).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
             raise _DeathError(self._how()) from None
-        return self.receive(time_limit_s)
 
-    def receive(self, time_limit_s: float) -> dict[str, Any]:
-        """Return the next reply. Raises _DeathError."""
+    def _receive(self, time_limit_s: float) -> dict[str, Any]:
+        """Return the next line. Raises _DeathError."""
         try:
             line = self._lines.get(timeout=time_limit_s)
         except Empty:
