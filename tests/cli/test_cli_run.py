@@ -174,6 +174,19 @@ def test_closed_standard_output_is_said(capsys: Captured, monkeypatch: pytest.Mo
     assert capsys.readouterr().err == "Error: standard output is closed; name a file with -o\n"
 
 
+def test_who_asked_to_be_told_at_exit_is_told() -> None:
+    code = (
+        "import atexit, gc, sys\n"
+        "from vggprof.cli import main\n"
+        "atexit.register(lambda: print('told', gc.get_threshold()[0] > 10_000, file=sys.stdout))\n"
+        "atexit.register(lambda: sys.stderr.write('and here'))\n"
+        "main(['list', '--nonsense'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "told True\n")
+    assert done.stderr.endswith("and here")
+
+
 def _raise(error: BaseException) -> Callable[[], NoReturn]:
     def fail() -> NoReturn:
         raise error
