@@ -17,13 +17,15 @@ from vggprof import store
 TESTS = Path(__file__).parents[1]
 # How every process of these tests begins.
 START = """
+import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
 from measurement_made import on_cpu
 from vggprof import store
 from vggprof.errors import VggprofError
-path, number = Path(sys.argv[1]), int(sys.argv[2])
+path, number, most_bytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 """
 ADD_SOME = "for batch in range(1, 11):\n    store.add(on_cpu(100 * number + batch), path)\n"
 # Say when a run is written but not yet whole, and then wait to be killed.
@@ -53,22 +55,18 @@ except VggprofError as error:
 """
 
 
-def started(code: str, path: Path, number: int = 0, most_bytes: int | None = None) -> subprocess.Popen[str]:
+def started(
+    code: str, path: Path, number: int = 0, most_bytes: int = resource.RLIM_INFINITY
+) -> subprocess.Popen[str]:
     """Start a process with *code*; none of its files can grow beyond *most_bytes*."""
-
-    def limit() -> None:
-        if most_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-
     places = filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))
     return subprocess.Popen(
-        [sys.executable, "-c", START + code, str(path), str(number)],
+        [sys.executable, "-c", START + code, str(path), str(number), str(most_bytes)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=limit,
     )
 
 
