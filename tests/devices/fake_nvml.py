@@ -96,6 +96,13 @@ class FakeDriver:
     def _nvmlDeviceGetHandleByIndex_v2(self, index: Ref, handle: Ref) -> int:  # noqa: N802
         return _point(handle, self.gpus[index.value])
 
+    def _nvmlDeviceGetHandleByUUID(self, uuid: Ref, handle: Ref) -> int:  # noqa: N802
+        for gpu in self.gpus:
+            for one in (gpu, *gpu.slices):
+                if isinstance(one, FakeGpu) and one.uuid == uuid.value.decode():
+                    return _point(handle, one)
+        return int(pynvml.NVML_ERROR_NOT_FOUND)
+
     def _nvmlDeviceGetName(self, handle: Ref, buffer: Ref, _size: object) -> int:  # noqa: N802
         return _write(buffer, self._at(handle).name)
 

@@ -95,7 +95,8 @@ def remember(calibration: Calibration) -> Path:
     except OSError as error:
         raise UsageError(_unwritable(path.parent, error)) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # moved, or never made
+            fresh.unlink()
     return path
 
 

@@ -92,7 +92,7 @@ def tell(output: str) -> Told:
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     error = next((line["error"] for line in lines if "error" in line), None)
     if error is not None:
-        raise GpuUnavailable(f"torch cannot use the GPU: {_first_sentence(error)}")
+        raise GpuUnavailable(error)
     about: Any = next((line["about"] for line in lines if "about" in line), None)
     rows = tuple(line for line in lines if "stage" in line)
     if about is None or len(rows) < 2:
@@ -144,12 +144,6 @@ def _cudnn(number: int | None) -> str | None:
         return None
     major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
     return f"{major}.{rest // 100}.{rest % 100}"
-
-
-def _first_sentence(message: str) -> str:
-    """Return the first line of what torch says, without the advice that follows it."""
-    line = " ".join(message.strip().splitlines()[0].split())
-    return line.partition(" Please ")[0].rstrip(".")
 
 
 def _now() -> str:

@@ -8,22 +8,29 @@ for which the GPU cannot be used. SELECTOR is the GPU's UUID, or its index where
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vggprof.devices.calibrations import Run
-from vggprof.devices.nvml import Asked, session
+from vggprof.devices.nvml import Asked, NvmlFailed, session
 
 
 def main(run: str, selector: str) -> None:
     """Print what the process holds after each stage of *run* on the GPU that *selector* names."""
-    with session() as nvml:
-        asked = nvml.gpu(int(selector)) if selector.isdigit() else nvml.gpu_named(selector)
-        try:
+    try:
+        with session() as nvml:
+            asked = nvml.gpu(int(selector)) if selector.isdigit() else nvml.gpu_named(selector)
             for line in _lines(Run(run), asked):
-                sys.stdout.write(json.dumps(line) + "\n")
-        except Exception as error:  # torch raises RuntimeError, AssertionError and kinds of its own
-            sys.stdout.write(json.dumps({"error": str(error) or type(error).__name__}) + "\n")
+                _print(line)
+    except NvmlFailed as failed:
+        _print({"error": str(failed)})
+    except Exception as error:  # torch raises RuntimeError, AssertionError and kinds of its own
+        words = " ".join(str(error).strip().partition("\n")[0].split()) or type(error).__name__
+        _print({"error": f"torch cannot use the GPU: {words.partition(' Please ')[0].rstrip('.')}"})
+
+
+def _print(line: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
 
 
 def reading(stage: str, asked: Asked) -> dict[str, Any]:
