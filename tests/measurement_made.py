@@ -63,7 +63,7 @@ def on_cpu(batch: int = 2, step: tuple[float, ...] = (10.0, 11.0, 12.0)) -> Meas
         ),
         layers=(
             LayerTime("c1", 2.0, 2.5, dgrad_ms=None, wgrad_ms=2.5, optimizer_ms=0.25),
-            LayerTime("fc6", 1.5, 2.0, kernels=(Kernel("aten::addmm", "forward", 1.0, 1.5),)),
+            LayerTime("f6", 1.5, 2.0, kernels=(Kernel("aten::addmm", "forward", 1.0, 1.5),)),
             LayerTime("", 0.25, 0.5),
         ),
         memory=Memory(process_bytes=300 * 2**20),
