@@ -51,10 +51,12 @@ if TYPE_CHECKING:
     from vggprof.compare.sweep import SweepReport
     from vggprof.devices.calibration_listing import CalibrationListing
     from vggprof.devices.listing import GpuListing
-    from vggprof.measurement import Measurement
+    from vggprof.measurement import Execution, Measurement
     from vggprof.memory.replay.files import ReplayedFile
     from vggprof.memory.replay.supposed import SupposedFile
     from vggprof.memory.workspaces.listing import CudnnListing
+    from vggprof.profiler.plan import Plan
+    from vggprof.profiler.sweep import Sweep
     from vggprof.tracing.optimizers import OptimizerChoice
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "list_gpus",
     "list_runs",
     "list_specs",
+    "measure",
     "memory",
     "read_measurements",
     "replay",
@@ -247,6 +250,51 @@ def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:
         raise UsageError(f"a comparison needs two architectures or more; got {len(what)}")
     traces = [_trace_of(one, setup) for one in what]
     return compare_tables([layer_table(one) for one in traces], [tensor_memory(one) for one in traces])
+
+
+def measure(  # noqa: PLR0913 - all that can be asked
+    arch: str,
+    setup: Setup | None = None,
+    plan: Plan | None = None,
+    *,
+    batches: Sequence[int] | None = (),
+    device: str = "auto",
+    execution: Execution | str = "eager",
+    tf32: bool = True,
+    deterministic: bool = False,
+    benchmark: bool = False,
+    memory_limit: str | None = None,
+    store: bool = True,
+    say: Callable[[str], None] = lambda _text: None,
+    write: Callable[[str], None] = lambda _line: None,
+) -> Sweep:
+    """Run *arch* for real and return what came out, one measurement for each of *batches*.
+
+    Without *batches* it is the one of *setup*; None climbs to the largest that fits. *device* is ``auto``
+    (the GPU that torch can use here, else the CPU), ``cuda`` or ``cpu``; *memory_limit* (``8GiB``) lets it
+    stand in for a smaller one. Each measurement runs in a process of its own, and with *store* is kept as soon
+    as it is done; a KeyboardInterrupt ends a sweep with what is done. *say* hears what is being done, *write*
+    the lines of `Protocol.SEED`. Raises as `trace_arch` and `keep` do, and GpuUnavailable for ``cuda`` without
+    a usable GPU. Running out of memory, a crash and the end of its time are results.
+    """
+    from vggprof.measured import measure_all
+    from vggprof.measurement import Conditions, Execution
+    from vggprof.profiler.plan import Plan, Request
+
+    setup = setup or Setup()
+    conditions = Conditions(
+        arch,
+        setup,
+        device,
+        word(Execution, execution),
+        tf32,
+        deterministic,
+        benchmark,
+        None if memory_limit is None else parse_bytes(memory_limit),
+    )
+    request = Request(conditions, plan or Plan(), trace_arch(arch, setup))
+    wanted = (setup.batch,) if batches == () else batches
+    return measure_all(request, wanted, store=store, say=say, write=write)
 
 
 def compare_measurement(measurement: Measurement, *, search: bool = True) -> MeasuredReport:

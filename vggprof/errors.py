@@ -7,7 +7,8 @@ VggprofError                 our fault unless a subclass says otherwise: exit 1
 |   |-- SpecError            one or more problems in a spec file, each at file:line:column
 |   `-- FileFormatError      a file that is not what its reader needs: truncated, hostile, wrong version
 |-- CheckFailed              a check the user asked for failed (a gate, --fail-on-oom): exit 3
-`-- GpuUnavailable           a GPU is needed and not usable: exit 4
+|-- GpuUnavailable           a GPU is needed and not usable: exit 4
+`-- MeasurementFailed        a measurement crashed or did not end in time: exit 5
 
 Running out of memory, predicted or measured, is a result and has no class here.
 """
@@ -73,6 +74,12 @@ class GpuUnavailable(VggprofError):  # noqa: N818 - says what is the case
     """A GPU is needed here and none is usable."""
 
     exit_code = 4
+
+
+class MeasurementFailed(VggprofError):  # noqa: N818 - says what is the case
+    """A measurement crashed, or did not end in time."""
+
+    exit_code = 5
 
 
 def did_you_mean(word: str, allowed: Sequence[str]) -> str:

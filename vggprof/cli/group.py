@@ -14,6 +14,7 @@ COMMANDS = (
     "layers",
     "compare",
     "memory",
+    "measure",
     "advise",
     "check",
     "gpus",
@@ -71,7 +72,7 @@ Any option can be set as VGGPROF_<COMMAND>_<OPTION>, for example VGGPROF_MEMORY_
 
 \b
 Exit codes: 0 done (also when the answer is "out of memory"), 1 a fault of vggprof, 2 usage or a bad
-spec, 3 a check failed, 4 a GPU is needed and not usable, 130 interrupted.
+spec, 3 a check failed, 4 a GPU is needed and not usable, 5 a measurement failed, 130 interrupted.
 """
 
 

@@ -1,6 +1,6 @@
 """Arguments and options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -76,11 +76,19 @@ _SETUP_OPTIONS = (
 
 def setup_options(command: Command) -> Callable[..., None]:
     """Give *command* the options that say how a network is run; they come to it as one ``setup``."""
+    return _with_setup(command, _SETUP_OPTIONS)
 
+
+def setup_options_without_batch(command: Command) -> Callable[..., None]:
+    """Give *command* the same but ``--batch``; the batch of its ``setup`` is 1."""
+    return _with_setup(command, _SETUP_OPTIONS[1:])
+
+
+def _with_setup(command: Command, options: Sequence[Callable[..., Any]]) -> Callable[..., None]:
     @wraps(command)
     def with_setup(  # noqa: PLR0913 - an option each
         *,
-        batch: int,
+        batch: int = _DEFAULT.batch,
         mode: str,
         optimizer: str,
         amp: str,
@@ -109,6 +117,6 @@ def setup_options(command: Command) -> Callable[..., None]:
         command(setup=setup, **others)
 
     result: Callable[..., None] = with_setup
-    for option in reversed(_SETUP_OPTIONS):
+    for option in reversed(options):
         result = option(result)
     return result

@@ -21,6 +21,8 @@ _OPTIONS = (
     click.option(
         "--allocator", metavar="CONF", help="What PYTORCH_ALLOC_CONF says there.  [default: as here]"
     ),
+)
+_LIBRARY_OPTIONS = (
     click.option("--tf32/--no-tf32", default=True, show_default=True, help="TF32 in fp32 convolutions."),
     click.option("--deterministic", is_flag=True, help="cudnn.deterministic: only deterministic algorithms."),
     click.option(
@@ -60,9 +62,16 @@ def target_options(command: Command) -> Callable[..., None]:
         )
 
     result: Callable[..., None] = with_target
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *_LIBRARY_OPTIONS)):
         result = option(result)
     return result
+
+
+def library_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the options that say how libraries compute, each under its own name."""
+    for option in reversed(_LIBRARY_OPTIONS):
+        command = option(command)
+    return command
 
 
 def _target(**said: Any) -> "Target":  # noqa: ANN401 - the options, as they are

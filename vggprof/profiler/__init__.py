@@ -1,1 +1,1 @@
-"""Real steps, measured, each in a process of its own."""
+"""The profiler: real steps of a network, measured in a process of their own."""

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vggprof.profiler.spans import Call, Capture, HostSpan, Ours, call_of, phase_of
+from vggprof.profiler.spans import OURS, Call, Capture, HostSpan, Ours, call_of, phase_of
 from vggprof.trace import Phase
 
 # Operators whose backward is a product, and that may compute either gradient or both.
@@ -32,6 +32,7 @@ class _Owner:
 
     call: int | None = None
     backward: bool = False
+    node: bool = False  # whether it is an autograd node's, not a forward that a checkpoint runs again
     product: int | None = None
 
 
@@ -43,7 +44,7 @@ def pieces(capture: Capture, layers: frozenset[str]) -> list[Piece]:
     """
     owned = list(_owned(capture))
     names = _layer_names(capture, [owner.call for span, owner, _ in owned if _is_operator(span)], layers)
-    moments = Moments(capture.host)
+    moments = _Moments(capture.host)
     made: list[Piece] = []
     by_cause: dict[int, Piece] = {}
     for span, owner, own_time in owned:
@@ -66,7 +67,7 @@ def pieces(capture: Capture, layers: frozenset[str]) -> list[Piece]:
 
 
 def _is_operator(span: HostSpan) -> bool:
-    return not any(kind.read(span.name) for kind in Ours)
+    return not span.name.startswith(OURS)
 
 
 def _owned(capture: Capture) -> Iterator[tuple[HostSpan, _Owner, int]]:
@@ -105,8 +106,8 @@ def _owner(
     if call is not None:
         return _Owner(call, backward=calls[call].in_backward)
     if span.runs_node:
-        return _Owner(makers.get((span.node_thread, span.node)), backward=True)
-    if around.backward and around.product is None and span.name.removeprefix("aten::") in PRODUCTS:
+        return _Owner(makers.get((span.node_thread, span.node)), backward=True, node=True)
+    if around.node and around.product is None and span.name.removeprefix("aten::") in PRODUCTS:
         return replace(around, product=span.number)
     return around
 
@@ -127,7 +128,7 @@ def _layer_names(capture: Capture, ran: Sequence[int | None], layers: frozenset[
     A call is a layer if it is one of a childless module, or an operator ran in it directly. Calls are counted
     anew in each step, and apart in the backward pass.
     """
-    moments, told = Moments(capture.host), set(ran)
+    moments, told = _Moments(capture.host), set(ran)
     begins = {number: span.begin for span in capture.host if (number := call_of(span)) is not None}
     count: Counter[tuple[int, bool, str]] = Counter()
     names: dict[int, str] = {}
@@ -143,7 +144,7 @@ def _layer_names(capture: Capture, ran: Sequence[int | None], layers: frozenset[
     return names
 
 
-class Moments:
+class _Moments:
     """The steps and phases that the spans of *host* tell of."""
 
     def __init__(self, host: Sequence[HostSpan]) -> None:
@@ -155,12 +156,4 @@ class Moments:
         place = bisect_right(self._phases, time, key=lambda phase: phase[0]) - 1
         if place < 0 or time >= self._phases[place][1]:
             return None
-        return self._step(time), self._phases[place][2]
-
-    def lengths(self) -> Iterator[tuple[int, Phase, int]]:
-        """Yield the step of each phase, the phase, and its length in ns."""
-        for begin, end, phase in self._phases:
-            yield self._step(begin), phase, end - begin
-
-    def _step(self, time: int) -> int:
-        return bisect_right(self._steps, time) - 1
+        return bisect_right(self._steps, time) - 1, self._phases[place][2]

@@ -12,7 +12,7 @@ from torch import nn
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from vggprof.profiler.spans import Call, Capture, HostSpan, KernelSpan, Ours
+from vggprof.profiler.spans import OURS, Call, Capture, HostSpan, KernelSpan, Ours
 from vggprof.trace import Phase
 from vggprof.tracing.autocast import Autocast
 from vggprof.tracing.cuda_way import CudaWay
@@ -99,7 +99,7 @@ def capture(
 
 
 def _as_values(events: list[Any], calls: tuple[Call, ...]) -> Capture:
-    """Return what the profiler saw, but for the CUDA runtime's own calls (those linked to operators)."""
+    """Return what the profiler saw, but for the CUDA runtime's calls, and annotations of others."""
     host: list[HostSpan] = []
     kernels: list[KernelSpan] = []
     for event in events:
@@ -107,7 +107,7 @@ def _as_values(events: list[Any], calls: tuple[Call, ...]) -> Capture:
         if event.device_type() == DeviceType.CUDA:
             if not event.is_user_annotation():
                 kernels.append(KernelSpan(event.name(), begin, end, linked))
-        elif linked == 0 and event.start_thread_id() == event.end_thread_id():
+        elif linked == 0 and (event.name().startswith(OURS) or not event.is_user_annotation()):
             node = event.sequence_nr(), event.fwd_thread_id()
             host.append(
                 HostSpan(event.name(), begin, end, event.start_thread_id(), event.correlation_id(), *node)

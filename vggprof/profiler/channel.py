@@ -1,7 +1,8 @@
 """What the measuring process tells the one that started it: a line of JSON each, in this file's words.
 
-``{"say": text}`` is progress; ``{"error": class, "message": text}`` is an error of ours; anything else is the
-document of a measurement as far as it has come, the last one being the result.
+``{"say": text}`` is progress, ``{"line": text}`` a line of a result that is a text, and ``{"error": class,
+"message": text}`` an error of ours; anything else is the document of a measurement as far as it has come, the
+last one being the result.
 """
 
 import json
@@ -25,7 +26,14 @@ class Progress:
     text: str
 
 
-Message: TypeAlias = Progress | VggprofError | Measurement
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a protocol that has a text of its own."""
+
+    text: str
+
+
+Message: TypeAlias = Progress | Line | VggprofError | Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,10 @@ class Channel:
     def say(self, text: str) -> None:
         """Say what is being done."""
         self._line(json.dumps({"say": text}))
+
+    def write(self, text: str) -> None:
+        """Write a line of a protocol that has a text of its own."""
+        self._line(json.dumps({"line": text}))
 
     def send(self, measurement: Measurement) -> None:
         """Send what is known so far."""
@@ -56,6 +68,8 @@ def read(line: str) -> Message:
     document = json.loads(line)
     if "say" in document:
         return Progress(document["say"])
+    if "line" in document:
+        return Line(document["line"])
     if "error" in document:
         return _error(document["error"], document["message"])
     return from_document(document, "the measuring process")

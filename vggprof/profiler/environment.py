@@ -13,7 +13,7 @@ from vggprof.measurement import Environment
 # Beginnings of variables that change what torch and the libraries under it do.
 _VARIABLES = (
     *("CUBLAS", "CUDA_", "CUDNN_", "GOMP_", "KMP_", "MKL_"),
-    *("NVIDIA_TF32", "OMP_", "ONEDNN_", "PYTORCH_", "TORCH"),
+    *("NVIDIA_TF32", "OMP_", "ONEDNN_", "PYTORCH_", "TORCH_"),
 )
 
 

@@ -15,7 +15,7 @@ from typing import IO, TypeAlias
 
 from vggprof.errors import VggprofError
 from vggprof.measurement import Measurement, Status
-from vggprof.profiler.channel import Progress, read
+from vggprof.profiler.channel import Line, Progress, read
 from vggprof.profiler.environment import known_without_torch
 from vggprof.profiler.plan import AUTO, Request
 
@@ -25,11 +25,11 @@ Say: TypeAlias = Callable[[str], None]
 _LAST_WORDS_BYTES = 4096
 
 
-def measure(request: Request, say: Say) -> Measurement:
+def measure(request: Request, say: Say, write: Say = lambda _line: None) -> Measurement:
     """Measure in a new process and return what came out; its death and the end of its time are results too.
 
-    *say* hears what is being done. Raises what the other side raised of our errors: ArchError,
-    GpuUnavailable, UsageError.
+    *say* hears what is being done, *write* the lines of a protocol that has a text of its own. Raises what
+    the other side raised of our errors: ArchError, GpuUnavailable, UsageError.
     """
     known = _nothing_yet(request)
     with tempfile.TemporaryFile() as stderr, _child(stderr) as child:
@@ -45,6 +45,8 @@ def measure(request: Request, say: Say) -> Measurement:
                 return replace(known, message=_death(child.wait(), known, stderr))
             message = read(line)
             match message:
+                case Line(text):
+                    write(text)
                 case Progress(text):
                     say(text)
                 case VggprofError():

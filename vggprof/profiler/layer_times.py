@@ -1,19 +1,18 @@
-"""Times of layers from what torch.profiler saw, reconciled with the step that they were seen in."""
+"""Times of layers from what torch.profiler saw of a few steps."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from vggprof.measurement import Kernel, LayerTime
-from vggprof.profiler.attribution import Moments, Piece, pieces
+from vggprof.profiler.attribution import Piece, pieces
 from vggprof.profiler.gradients import Gradient, both_apart, gradients_of
 from vggprof.profiler.spans import Capture
 from vggprof.trace import Phase, Trace
 
 _NS_IN_MS = 1e6
 _FORWARD, _BACKWARD, _OPTIMIZER = "forward", "backward", "optimizer"
-# What a phase counts as; the loss belongs to the forward pass.
+# What a phase counts as; the loss belongs to the forward pass, and what arrives from the host to none.
 _PASSES = {
     Phase.FORWARD: _FORWARD,
     Phase.LOSS: _FORWARD,
@@ -33,80 +32,55 @@ class _Part:
 
 
 def layer_times(capture: Capture, trace: Trace, *, kernels: bool) -> tuple[LayerTime, ...]:
-    """Return the times of every layer of *trace* in one step: of those captured, the one of median length.
+    """Return the times of every layer of *trace*, each those of the step in which it took the median time.
 
-    The last row is called "": all of the step that is no layer's, so that the rows add up to the step. That
-    is the loss, the optimizer, whatever else the loop does, and the time in which nothing ran. With *kernels*
-    every row lists what ran.
+    The last row is called "": what the loss, the optimizer and the rest of the loop ran. Time in which no
+    kernel and, on the CPU, no operator ran is in no row. With *kernels* every row lists what ran.
     """
-    found = pieces(capture, frozenset(layer.name for layer in trace.layers))
-    number, passes = _median_step(capture, found)
-    parts = list(
-        _parts([piece for piece in found if piece.step == number], trace, apart=bool(capture.kernels))
+    layers = [layer.name for layer in trace.layers]
+    parts = _parts(pieces(capture, frozenset(layers)), trace, apart=bool(capture.kernels))
+    steps: defaultdict[str, defaultdict[int, list[_Part]]] = defaultdict(lambda: defaultdict(list))
+    for step, part in parts:
+        steps[part.layer][step].append(part)
+    training = trace.setup.training
+    return tuple(
+        _row(name, _median(steps[name].values()), training=training, kernels=kernels)
+        for name in (*layers, "")
     )
-    rows = [
-        _row(layer.name, [part for part in parts if part.layer == layer.name], trace, kernels=kernels)
-        for layer in trace.layers
-    ]
-    return (*rows, _rest(rows, passes, [part for part in parts if not part.layer and kernels]))
 
 
-def _median_step(capture: Capture, found: Sequence[Piece]) -> tuple[int, dict[str, int]]:
-    """Return the number of the step of median length, and the length of its passes in ns."""
-    lengths = _by_kernels(found) if capture.kernels else _by_phases(capture)
-    ordered = sorted(lengths, key=lambda step: sum(lengths[step].values()))
-    chosen = ordered[(len(ordered) - 1) // 2]
-    return chosen, lengths[chosen]
+def _median(steps: Iterable[list[_Part]]) -> list[_Part]:
+    """Return the parts of the step in which they took the median time together, the lower one of two."""
+    ordered = sorted(steps, key=lambda parts: sum(part.time for part in parts))
+    return ordered[(len(ordered) - 1) // 2] if ordered else []
 
 
-def _by_phases(capture: Capture) -> dict[int, dict[str, int]]:
-    """Return the lengths of passes on the host, by step."""
-    lengths: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for step, phase, length in Moments(capture.host).lengths():
-        if phase in _PASSES:
-            lengths[step][_PASSES[phase]] += length
-    return dict(lengths)
-
-
-def _by_kernels(found: Sequence[Piece]) -> dict[int, dict[str, int]]:
-    """Return the lengths of passes on the device, by step; each lasts until the next one's first kernel."""
-    lengths: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for step, own in groupby(sorted(found, key=lambda piece: piece.step), key=lambda piece: piece.step):
-        kernels = [piece for piece in own if piece.phase in _PASSES]
-        ends = [piece.begin for piece in kernels[1:]]
-        ends.append(max((piece.begin + piece.time for piece in kernels), default=0))
-        for piece, end in zip(kernels, ends, strict=True):
-            lengths[step][_PASSES[piece.phase]] += end - piece.begin
-    return dict(lengths)
-
-
-def _parts(found: Sequence[Piece], trace: Trace, *, apart: bool) -> Iterator[_Part]:
-    """Yield what each piece was for; with *apart* the names of kernels tell gradients apart."""
+def _parts(found: Sequence[Piece], trace: Trace, *, apart: bool) -> Iterator[tuple[int, _Part]]:
+    """Yield the step of each piece and what it was for; with *apart* kernels' names tell gradients apart."""
     gradients = _of_products(found, trace)
     within: defaultdict[int, list[Piece]] = defaultdict(list)
     for piece in found:
-        if piece.product is not None:
+        if apart and piece.product is not None and gradients.get(piece.product) is Gradient.BOTH:
             within[piece.product].append(piece)
     by_name: dict[int, Gradient] = {}
-    for product, inner in within.items():
-        if apart and gradients.get(product) is Gradient.BOTH:
-            by_name |= zip(map(id, inner), both_apart([piece.name for piece in inner]), strict=True)
+    for inner in within.values():
+        by_name |= zip(map(id, inner), both_apart([piece.name for piece in inner]), strict=True)
     for piece in found:
         if piece.phase in _PASSES:
             gradient = by_name.get(id(piece)) or gradients.get(piece.product or -1)
-            yield _Part(piece.layer, piece.name, gradient or _pass_of(piece), piece.time)
+            yield piece.step, _Part(piece.layer, piece.name, gradient or _pass_of(piece), piece.time)
 
 
 def _of_products(found: Sequence[Piece], trace: Trace) -> dict[int, Gradient]:
     """Return what each product computes; nothing for layers where the trace saw other products."""
-    ran: defaultdict[str, dict[int, None]] = defaultdict(dict)
+    ran: defaultdict[tuple[int, str], dict[int, None]] = defaultdict(dict)
     for piece in found:
         if piece.product is not None:
-            ran[piece.layer][piece.product] = None
+            ran[piece.step, piece.layer][piece.product] = None
     known = gradients_of(trace)
     return {
         product: gradient
-        for layer, products in ran.items()
+        for (_, layer), products in ran.items()
         if len(products) == len(known.get(layer, ()))
         for product, gradient in zip(products, known[layer], strict=True)
     }
@@ -116,33 +90,22 @@ def _pass_of(piece: Piece) -> str:
     return _BACKWARD if piece.layer and piece.backward else _PASSES[piece.phase]
 
 
-def _row(name: str, parts: Sequence[_Part], trace: Trace, *, kernels: bool) -> LayerTime:
-    time = Counter[str]()
+def _row(name: str, parts: Sequence[_Part], *, training: bool, kernels: bool) -> LayerTime:
+    """Return the row of a layer, or of what is none; only there is the optimizer."""
+    times = Counter[str]()
     for part in parts:
-        time[part.pass_name] += part.time
-    training = trace.setup.training
-    apart = Gradient.DATA in time or Gradient.WEIGHT in time
+        times[part.pass_name] += part.time
+    data, weight = times[Gradient.DATA], times[Gradient.WEIGHT]
+    backward = times[_BACKWARD] + data + weight
+    apart = data + weight > 0
     return LayerTime(
         name=name,
-        forward_ms=time[_FORWARD] / _NS_IN_MS,
-        backward_ms=(time.total() - time[_FORWARD]) / _NS_IN_MS if training else None,
-        dgrad_ms=time[Gradient.DATA] / _NS_IN_MS if apart else None,
-        wgrad_ms=time[Gradient.WEIGHT] / _NS_IN_MS if apart else None,
+        forward_ms=times[_FORWARD] / _NS_IN_MS,
+        backward_ms=backward / _NS_IN_MS if training else None,
+        dgrad_ms=data / _NS_IN_MS if apart else None,
+        wgrad_ms=weight / _NS_IN_MS if apart else None,
+        optimizer_ms=times[_OPTIMIZER] / _NS_IN_MS if training and not name else None,
         kernels=_kernels(parts) if kernels else (),
-    )
-
-
-def _rest(rows: Sequence[LayerTime], passes: dict[str, int], parts: Sequence[_Part]) -> LayerTime:
-    """Return the row of what is no layer's, out of the length of each pass."""
-    forward, backward, optimizer = (
-        passes[name] / _NS_IN_MS if name in passes else None for name in (_FORWARD, _BACKWARD, _OPTIMIZER)
-    )
-    return LayerTime(
-        name="",
-        forward_ms=None if forward is None else forward - sum(row.forward_ms or 0 for row in rows),
-        backward_ms=None if backward is None else backward - sum(row.backward_ms or 0 for row in rows),
-        optimizer_ms=optimizer,
-        kernels=_kernels(parts),
     )
 
 

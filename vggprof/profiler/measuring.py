@@ -12,7 +12,7 @@ import torch
 from vggprof.errors import UsageError
 from vggprof.measurement import Execution, LayerTime, Measurement, Memory, Status, Timing
 from vggprof.network.load import load
-from vggprof.profiler import timing
+from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
 from vggprof.profiler.environment import here
@@ -20,7 +20,7 @@ from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
 from vggprof.profiler.graph import as_graph
 from vggprof.profiler.layer_times import layer_times
 from vggprof.profiler.place import choose_device, prepare, ran_out_of_memory
-from vggprof.profiler.plan import Request
+from vggprof.profiler.plan import Protocol, Request
 from vggprof.profiler.sensors import Sensors, watched
 from vggprof.profiler.stage import Loop, Unwatched, set_up
 from vggprof.spec.arch import parse_arch
@@ -73,10 +73,15 @@ class _Run:
         clock = timing.CudaClock() if self._cuda else timing.HostClock()
         watch = timing.Stopwatch(clock)
         step = as_graph(loop) if conditions.execution is Execution.GRAPH else loop.step
+        if plan.protocol is Protocol.SEED:
+            self._stage("timing passes")
+            timed = seed_protocol.run(loop, plan.steps, clock.wait, self._channel.write)
+            self._known = replace(self._known, timing=timed)
+            return
         self._stage("warming up")
         timing.warm_up(step, clock, plan.warmup_s)
         self._stage("timing steps")
-        if conditions.execution is Execution.EAGER:
+        if conditions.execution is not Execution.GRAPH:
             loop.stage.observer = watch
         timed = timing.timed(lambda: watch.time(step), plan, self._sensors.throttled, clock=clock.name)
         loop.stage.observer = Unwatched()

@@ -37,7 +37,7 @@ def _why_no_gpu() -> str | None:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:  # no driver, an old one, a GPU that it was not built for
-        return f"torch cannot use a GPU: {str(error).splitlines()[0].strip()}"
+        return f"torch cannot use a GPU: {str(error).splitlines()[0].partition('. ')[0]}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from vggprof.errors import UsageError
@@ -10,10 +11,18 @@ from vggprof.measurement.encode import plain
 from vggprof.trace import Amp, Setup, Trace
 from vggprof.trace.decode import from_json as trace_from_json
 from vggprof.trace.encode import to_json as trace_to_json
+from vggprof.trace.setup import word
 
 # What `Conditions.device` may ask for; a measurement says which of the other two it was.
 AUTO = "auto"
 DEVICES = (AUTO, "cuda", "cpu")
+
+
+class Protocol(StrEnum):
+    """What is timed."""
+
+    STEPS = "steps"  # of the reference loop
+    SEED = "seed"  # as in `vggprof.profiler.seed_protocol`
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,10 @@ class Plan:
     kernels: bool = False  # and to list what ran behind each of them
     trace_file: str | None = None  # for a Chrome trace
     snapshot_file: str | None = None  # for a snapshot of torch's allocator
+    protocol: Protocol = Protocol.STEPS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "protocol", word(Protocol, self.protocol))
         if self.steps < 1:
             raise UsageError(f"{self.steps} steps measure nothing; take 1 or more")
         if self.warmup_s < 0 or self.target_spread <= 0 or self.limit_s <= 0:
@@ -62,11 +73,17 @@ class Request:
         asked = self.conditions
         if asked.device not in DEVICES:
             raise UsageError(f"{asked.device!r} is none of {', '.join(DEVICES)}")
+        if self.plan.protocol is Protocol.SEED:
+            self._refuse_for_seed()
         if asked.execution is Execution.GRAPH and asked.setup.training and asked.setup.amp is Amp.FP16:
             raise UsageError(
                 "a CUDA graph cannot hold the GradScaler of --amp fp16, which asks the device whether all "
                 "gradients are finite; use --amp bf16, or another execution"
             )
+
+    def _refuse_for_seed(self) -> None:
+        if not self.conditions.setup.training or self.conditions.execution is not Execution.EAGER:
+            raise UsageError("--protocol seed times forward and backward in eager mode, and nothing else")
 
     def at(self, batch: int) -> "Request":
         """Return the same request for another batch."""

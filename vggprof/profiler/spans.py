@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from vggprof.trace import Phase
 
+# Begins the names of all our spans.
+OURS = "vggprof "
+
 
 class Ours(StrEnum):
     """Kinds of spans that the profiler itself opens."""
@@ -19,11 +22,11 @@ class Ours(StrEnum):
 
     def name_of(self, which: object) -> str:
         """Return the name of such a span."""
-        return f"vggprof {self.value} {which}"
+        return f"{OURS}{self.value} {which}"
 
     def read(self, name: str) -> str | None:
         """Return what a span's name says; None where it is no span of this kind."""
-        start = f"vggprof {self.value} "
+        start = f"{OURS}{self.value} "
         return name.removeprefix(start) if name.startswith(start) else None
 
 

@@ -119,10 +119,10 @@ def set_up(network: Network, conditions: Conditions, trace: Trace, observer: Obs
     """
     setup, device = conditions.setup, conditions.device
     module = materialize(network.module.train(setup.training), "cpu")
-    classes, labels = _labels(trace)
+    classes, label = _labels(trace)
     stage = RealStage(module, device, setup.amp, classes=classes)
     stage.observer = observer
-    workload = classification(setup, network.input_shape, labels=labels, steps=1)
+    workload = classification(setup, network.input_shape, labels=(setup.batch, *label), steps=1)
     with stage.phase(Phase.MODEL):
         if setup.layout is Layout.CHANNELS_LAST:
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -148,12 +148,12 @@ def _optimizer(module: nn.Module, workload: Workload, conditions: Conditions) ->
 
 
 def _labels(trace: Trace) -> tuple[int, tuple[int, ...]]:
-    """Return how many classes there are and the labels' shape, as the traced loss took them.
+    """Return how many classes there are, and a label's shape, as the traced loss took them.
 
     Without a loss nobody reads them.
     """
     for op in trace.step_operators(0):
         logits, labels = op.input("self"), op.input("target")
         if op.phase is Phase.LOSS and logits is not None and labels is not None:
-            return logits.shape[1], labels.shape
-    return 1, (trace.setup.batch,)
+            return logits.shape[1], labels.shape[1:]
+    return 1, ()

@@ -1,0 +1,165 @@
+"""``vggprof measure``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vggprof.cli.options import arch_argument, setup_options_without_batch
+from vggprof.cli.output import Output, as_file, output_options
+from vggprof.cli.progress import progress
+from vggprof.cli.target import library_options
+from vggprof.errors import MeasurementFailed, UsageError
+from vggprof.forms import Form
+from vggprof.trace.setup import Setup
+
+if TYPE_CHECKING:
+    from vggprof.measurement import Measurement
+    from vggprof.profiler.plan import Plan
+    from vggprof.profiler.sweep import Sweep
+
+_FILE: Any = {"metavar": "FILE", "type": click.Path(path_type=Path)}
+
+
+@click.command("measure")
+@arch_argument
+@click.option(
+    "--batch",
+    "batches",
+    default="1",
+    show_default=True,
+    metavar="N|N,N,...|auto",
+    help="Images in a batch; several are measured one after the other, auto climbs to the largest that fits.",
+)
+@setup_options_without_batch
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "cpu"]),
+    default="auto",
+    show_default=True,
+    help="Where to run; auto is the GPU that torch can use here, else the CPU.",
+)
+@click.option(
+    "--execution",
+    type=click.Choice(["eager", "graph", "compile"]),
+    default="eager",
+    show_default=True,
+    help="Run steps one by one, as one CUDA graph, or through torch.compile.",
+)
+@library_options
+@click.option("--memory-limit", metavar="SIZE", help="Memory that the training may have, like 8GiB.")
+@click.option(
+    "--time-limit", metavar="S", type=float, default=600.0, show_default=True, help="For each batch."
+)
+@click.option("--steps", type=int, default=100, show_default=True, help="The most steps that are timed.")
+@click.option("--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Steps before that.")
+@click.option(
+    "--target-spread",
+    type=float,
+    default=0.02,
+    show_default=True,
+    help="Time no more steps once the median's confidence interval is this narrow, as a share of the median.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, images and labels.")
+@click.option("--layers/--no-layers", default=True, show_default=True, help="Time every layer too.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["steps", "seed"]),
+    default="steps",
+    show_default=True,
+    help="Time training steps, or as alexnet_benchmark.py does: forward passes, then those with backward.",
+)
+@click.option("--kernels", is_flag=True, help="List what ran behind each layer.")
+@click.option("--trace", **_FILE, help="Write a Chrome trace of the profiled steps into FILE.")
+@click.option(
+    "--snapshot", **_FILE, help="Write torch's memory snapshot of the first steps on a GPU into FILE."
+)
+@click.option(
+    "--record", **_FILE, help="Write the measurements into FILE, for `vggprof diff` and other machines."
+)
+@click.option("--store/--no-store", default=True, show_default=True, help="Keep them (see `vggprof runs`).")
+@output_options
+def measure_command(  # noqa: PLR0913 - an option each
+    arch: str,
+    batches: str,
+    setup: Setup,
+    out: Output,
+    *,
+    device: str,
+    execution: str,
+    tf32: bool,
+    deterministic: bool,
+    cudnn_benchmark: bool,
+    memory_limit: str | None,
+    record: Path | None,
+    store: bool,
+    **planned: Any,  # noqa: ANN401 - what `Plan` holds
+) -> None:
+    """Run ARCH for real, on the GPU that is here or the CPU, and show how long and how much it takes.
+
+    Each measurement runs in a process of its own: running out of memory, a crash and the end of its time are
+    results. Exit code 5 says that a measurement crashed or did not end in time.
+    """
+    from vggprof import api
+
+    lines: list[str] = []
+    with progress() as say:
+        sweep = api.measure(
+            arch,
+            setup,
+            _plan(planned),
+            batches=_batches(batches),
+            device=device,
+            execution=execution,
+            tf32=tf32,
+            deterministic=deterministic,
+            benchmark=cudnn_benchmark,
+            memory_limit=memory_limit,
+            store=store,
+            say=say,
+            write=lines.append,
+        )
+    if record is not None:
+        api.write_measurements(sweep.measurements, record)
+    out.write("\n".join([*lines, ""]) if lines and out.form is Form.TABLE else _shown(sweep, out.form))
+    if sweep.not_kept is not None:
+        raise sweep.not_kept
+    if sweep.interrupted:
+        raise KeyboardInterrupt
+    if sweep.failures:
+        raise MeasurementFailed("; ".join(map(_failure, sweep.failures)))
+
+
+def _plan(said: dict[str, Any]) -> "Plan":
+    """Return the plan that the options say; its files have to have a place, before any work is done."""
+    from vggprof.profiler.plan import Plan
+
+    renamed = {"warmup_s": said.pop("warmup"), "limit_s": said.pop("time_limit")}
+    renamed |= {f"{name}_file": _named(said.pop(name)) for name in ("trace", "snapshot")}
+    return Plan(**renamed, **said)
+
+
+def _named(path: Path | None) -> str | None:
+    return None if as_file(path) is None else str(path)
+
+
+def _batches(text: str) -> "tuple[int, ...] | None":
+    """Return the batches that *text* lists, None for ``auto``. Raises UsageError for anything else."""
+    if text == "auto":
+        return None
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text!r} is no batch; write it like 32, 1,2,4,8 or auto") from None
+
+
+def _shown(sweep: "Sweep", form: Form) -> str:
+    from vggprof import api, views
+
+    if len(sweep.measurements) == 1:
+        return views.measurement(api.compare_measurement(sweep.measurements[0]), form)
+    return views.sweep(api.compare_sweep(sweep.measurements), form)
+
+
+def _failure(failed: "Measurement") -> str:
+    return f"batch {failed.conditions.setup.batch}: {failed.message}"
