@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from measurement_made import CPU, GPU, on_cpu
+from measurement_made import GPU, on_cpu
 
 from vggprof import api
-from vggprof.compare.machine import card_of, device_of, peak_flops, software_of
+from vggprof.compare.machine import card_of, peak_flops, software_of
 from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.parting import Difference
 from vggprof.compare.sweep import SweepReport
 from vggprof.compare.work import Bound
 from vggprof.devices import find_device
-from vggprof.errors import UsageError
 from vggprof.measurement import (
     AllocatorEvent,
     Conditions,
@@ -62,7 +61,7 @@ def events_of(measurement: Measurement) -> tuple[AllocatorEvent, ...]:
 
 
 def test_the_machine_is_that_of_the_measurement() -> None:
-    device = device_of(GPU)
+    device = card_of(on_gpu()).device
     assert device.name == "GeForce RTX 3060 12GB"
     assert device.usable.likely == device.usable.high == 12490768384
     software = software_of(on_gpu())
@@ -73,11 +72,13 @@ def test_the_machine_is_that_of_the_measurement() -> None:
 def test_of_cards_that_share_a_name_the_one_with_the_memory_is_meant() -> None:
     small = replace(GPU, device_name="NVIDIA GeForce RTX 3080", total_memory_bytes=10 * GIB - 300 * MIB)
     large = replace(small, total_memory_bytes=12 * GIB - 300 * MIB)
-    assert [device_of(each).memory_bytes // GIB for each in (small, large)] == [10, 12]
+    cards = [card_of(on_gpu(environment=each)) for each in (small, large)]
+    assert [card.device.memory_bytes // GIB for card in cards] == [10, 12]
 
 
 def test_a_card_in_no_catalogue_is_what_torch_said_of_it() -> None:
-    device = device_of(replace(GPU, device_name="NVIDIA X1", capability=(9, 0), sm_count=77))
+    new = replace(GPU, device_name="NVIDIA X1", capability=(9, 0), sm_count=77)
+    device = card_of(on_gpu(environment=new)).device
     assert (device.torch_name, device.capability, device.sm_count) == ("NVIDIA X1", (9, 0), 77)
     assert device.usable.likely == 12490768384
 
@@ -242,8 +243,6 @@ def test_what_cannot_be_predicted_is_said() -> None:
     assert sizeless.notes == (
         "No memory is predicted: the memory of NVIDIA GeForce RTX 3060 was not recorded",
     )
-    with pytest.raises(UsageError):
-        device_of(CPU)
 
 
 def test_other_modes_than_eager_are_said() -> None:

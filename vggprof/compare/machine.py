@@ -13,25 +13,29 @@ from vggprof.trace import Amp, Dtype, Setup
 def card_of(measurement: Measurement) -> Card:
     """Return the GPU of *measurement*, with the total that torch saw on it and the limit that was set.
 
-    Raises UsageError where its memory is not known.
+    What was calibrated on such GPUs with that software comes with it, as it does for `vggprof memory`. Raises
+    UsageError where the GPU's memory is not known.
     """
-    device = device_of(measurement.environment)
-    return Card(device, limit_bytes=measurement.conditions.memory_limit_bytes)
-
-
-def device_of(environment: Environment) -> Device:
-    """Return the GPU of *environment*; one that is in no catalogue is described by what torch said of it.
-
-    Raises UsageError where its memory is not known.
-    """
-    total = environment.total_memory_bytes
+    environment = measurement.environment
+    total, name = environment.total_memory_bytes, environment.device_name
     if total is None:
-        raise UsageError(f"the memory of {environment.device_name} was not recorded")
-    known = devices_named(environment.device_name)
+        raise UsageError(f"the memory of {name} was not recorded")
+    known = devices_named(name)
     if known:
         nearest = min(known, key=lambda device: abs(device.usable.likely - total))
-        return nearest.with_usable(Range.exact(total), "measured")
-    like = custom_device(total)
+        (card,) = replace(_target(measurement), gpu=nearest.name).cards()
+    else:
+        card = Card(_described(environment, total))
+    return replace(
+        card,
+        device=card.device.with_usable(Range.exact(total), "measured"),
+        limit_bytes=measurement.conditions.memory_limit_bytes,
+    )
+
+
+def _described(environment: Environment, total_bytes: int) -> Device:
+    """Return a GPU that is in no catalogue, from what torch said of it; the rest is a similar one's."""
+    like = custom_device(total_bytes)
     return replace(
         like,
         name=environment.device_name,
@@ -43,15 +47,18 @@ def device_of(environment: Environment) -> Device:
 
 def software_of(measurement: Measurement) -> Software:
     """Return what *measurement* ran with. Raises UsageError for versions that make no sense."""
+    return _target(measurement).software(dict(measurement.environment.variables))
+
+
+def _target(measurement: Measurement) -> Target:
     environment, conditions = measurement.environment, measurement.conditions
-    target = Target(
+    return Target(
         torch=_release(environment),
         cudnn=None if environment.cudnn is None else _cudnn(environment.cudnn),
         tf32=conditions.tf32,
         deterministic=conditions.deterministic,
         benchmark=conditions.benchmark,
     )
-    return target.software(dict(environment.variables))
 
 
 def _release(environment: Environment) -> str:
