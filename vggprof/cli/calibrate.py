@@ -15,8 +15,8 @@ def calibrate_command(*, show: bool, forget: bool, gpu: str, out: Output) -> Non
     """Measure what a process takes on the GPU that is here besides PyTorch's memory, and remember it.
 
     Predictions for that GPU use it then, as long as torch and the driver stay the same, and say so. Four
-    processes run for some ten seconds each, best while nothing else is on the GPU. CUDA_VISIBLE_DEVICES
-    chooses among several GPUs. Nothing is sent anywhere.
+    processes run one after the other, best while nothing else is on the GPU. CUDA_VISIBLE_DEVICES chooses
+    among several GPUs. Nothing is sent anywhere.
     """
     from vggprof import api, views
 

@@ -44,7 +44,7 @@ def gpu_to_measure() -> tuple[GpuHere, str | None]:
 def calibrate(where: tuple[GpuHere, str | None], say: Callable[[str], None] = lambda _: None) -> Calibration:
     """Measure what processes hold outside PyTorch's allocator on the GPU, under the driver, of *where*.
 
-    *say* hears what is going on. Takes four processes, some ten seconds each. Raises GpuUnavailable where
+    *say* hears what is going on. Takes four processes, one after the other. Raises GpuUnavailable where
     torch cannot use the GPU, or its driver or the others on it let nothing be measured.
     """
     gpu, driver = where
