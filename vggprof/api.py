@@ -8,16 +8,16 @@ Traces of ARCH texts are kept on disk, and torch is imported only where one has 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vggprof.advised import with_advice
-from vggprof.analyzers import LayerTable, layer_table, tensor_memory
-from vggprof.compare import Comparison
-from vggprof.compare import compare as compare_tables
+from vggprof.analyzers import LayerTable, layer_table
+from vggprof.compare import Alignment, Comparison, Profile, profile, profile_on
+from vggprof.compare import compare as compare_profiles
 from vggprof.errors import UsageError
 from vggprof.measured import (
     delete_runs,
@@ -34,7 +34,7 @@ from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.gate import Gate
 from vggprof.memory.report import MemoryReport, report
 from vggprof.spec import Summary, summaries
-from vggprof.spec.arch import content_key, parse_arch
+from vggprof.spec.arch import content_key, edited, parse_arch
 from vggprof.target import Target
 from vggprof.trace import Amp, Mode, Optimizer, Setup, Trace
 from vggprof.trace.cached import cached_trace
@@ -241,15 +241,25 @@ def check(
     return Gate(answer, limit, allow_tight=allow_tight)
 
 
-def compare(what: Sequence[Subject], setup: Setup | None = None) -> Comparison:
-    """Return networks side by side, each against the first.
+def compare(
+    what: Sequence[Subject],
+    setup: Setup | None = None,
+    target: Target | None = None,
+    *,
+    what_if: Sequence[str] = (),
+    align: Alignment | str | None = None,
+) -> Comparison:
+    """Return networks side by side, each against the first, and why they differ.
 
-    Raises as `layers` does, and UsageError for fewer than two.
+    On the GPU of *target*, or the one that is here; without one, peaks are of tensors alone. *what_if* are
+    edits of the last ARCH (``"stage1 stride 4"``), each one network more. *align* says which layers are held
+    against each other. Raises as `memory` does, and UsageError for fewer than two, or an edit that is none.
     """
-    if len(what) < 2:
-        raise UsageError(f"a comparison needs two architectures or more; got {len(what)}")
-    traces = [_trace_of(one, setup) for one in what]
-    return compare_tables([layer_table(one) for one in traces], [tensor_memory(one) for one in traces])
+    subjects = [*what, *(_edited(what[-1], edits) for edits in what_if if what)]
+    if len(subjects) < 2:
+        raise UsageError(f"a comparison needs two architectures or more; got {len(subjects)}")
+    aligned = None if align is None else word(Alignment, align)
+    return compare_profiles(list(_profiles(subjects, setup, target or Target())), aligned)
 
 
 def measure(  # noqa: PLR0913 - all that can be asked
@@ -390,6 +400,16 @@ def _memory(  # noqa: PLR0913 - what a report can have
     record: bool = False,
     finish: Callable[[MemoryReport, Forecast], MemoryReport] = lambda answer, _forecast: answer,
 ) -> MemoryReport:
+    with _forecasting(what, setup, cards, software) as (forecast, batch):
+        return finish(report(forecast, batch, cards, search=search, record=record), forecast)
+
+
+@contextmanager
+def _forecasting(
+    what: Subject, setup: Setup | None, cards: Sequence[Card], software: Software
+) -> Iterator[tuple[Forecast, int]]:
+    """Yield the forecast of *what* and the batch that is asked about."""
+
     def at(batch: int) -> Trace:
         if isinstance(what, str) and batch != asked.setup.batch:
             return trace_arch(what, replace(asked.setup, batch=batch))
@@ -397,7 +417,25 @@ def _memory(  # noqa: PLR0913 - what a report can have
 
     with Forecast(Traces(at), software) as forecast:
         asked = _trace_of(what, setup, first=lambda: forecast.start(cards))
-        return finish(report(forecast, asked.setup.batch, cards, search=search, record=record), forecast)
+        yield forecast, asked.setup.batch
+
+
+def _profiles(what: Sequence[Subject], setup: Setup | None, target: Target) -> Iterator[Profile]:
+    """Yield what there is to compare: on the card of *target*; where there are several, on none."""
+    cards = target.cards()
+    for one in what:
+        if len(cards) != 1:
+            yield profile(_trace_of(one, setup))
+        else:
+            with _forecasting(one, setup, cards, target.software()) as (forecast, batch):
+                yield profile_on(forecast, batch, cards[0], search=isinstance(one, str))
+
+
+def _edited(what: Subject, edits: str) -> str:
+    """Return *what* as an ARCH with *edits* more."""
+    if not isinstance(what, str):
+        raise UsageError("only specs can be edited; a trace shows a module as it is")
+    return str(edited(parse_arch(what), edits))
 
 
 def _retracing(what: Subject) -> Callable[[Setup], Trace] | None:

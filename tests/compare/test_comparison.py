@@ -1,55 +1,14 @@
 """Networks side by side."""
 
-from dataclasses import replace
-
 import pytest
+from hand_profiles import layer, profile_of, table
 
-from vggprof.analyzers import LayerRow, LayerTable, Peak, Share, Stage, TensorMemory
-from vggprof.compare import Ratios, ScaleCell, compare
+from vggprof.compare import Profile, Ratios, ScaleCell, compare
 from vggprof.errors import UsageError
-from vggprof.trace import Kind, Parameter, Phase, Setup
-
-SETUP = Setup(batch=2)
-
-
-def layer(
-    name: str, stage: str, *, extent: int = 0, params: int = 0, macs: int = 0, nbytes: int = 0
-) -> LayerRow:
-    """Return a row of a network with a 3 x 224 x 224 input; a classifier's has extent 0."""
-    shape = (2, 8, extent, extent) if extent else (2, 8)
-    return LayerRow(
-        name=name,
-        module=name,
-        op="Conv2d",
-        stage=stage,
-        input_shapes=((2, 3, 224, 224),),
-        output_shape=shape,
-        params=params,
-        macs=macs,
-        macs_backward=2 * macs,
-        output_bytes=nbytes,
-        saved_bytes=nbytes,
-        read_bytes=0,
-        written_bytes=0,
-        receptive_field=None,
-    )
-
-
-def network(
-    arch: str, rows: list[LayerRow], resolutions: list[int], unexecuted: tuple[Parameter, ...] = ()
-) -> LayerTable:
-    stages = [Stage(f"stage{i}", (extent, extent)) for i, extent in enumerate(resolutions, start=1)]
-    classifier = (Stage("classifier", None),) if rows[-1].stage == "classifier" else ()
-    return LayerTable(arch, SETUP, tuple(rows), (*stages, *classifier), unexecuted, ())
-
-
-def memory(arch: str, peak: int) -> TensorMemory:
-    shares = (Share(None, Kind.ACTIVATION, peak),)
-    return TensorMemory(arch, SETUP, (), Peak(peak, 1, Phase.BACKWARD, None, None), shares)
-
+from vggprof.trace import Parameter
 
 # AlexNet's 55, 27, 13 against VGG's 224, 112, 56, 28, 14.
-ALEX = network(
+ALEX = table(
     "alex",
     [
         layer("a1", "stage1", extent=55, params=10, macs=100, nbytes=40),
@@ -59,7 +18,7 @@ ALEX = network(
     ],
     [55, 27, 13],
 )
-VGG = network(
+VGG = table(
     "vgg",
     [
         layer("v1", "stage1", extent=224, macs=1_000, nbytes=1_000),
@@ -72,7 +31,7 @@ VGG = network(
     [224, 112, 56, 28, 14],
     (Parameter("head.weight", (5, 10), "float32", 0, trainable=True, buffer=False),),
 )
-SIDE_BY_SIDE = compare([ALEX, VGG], [memory("alex", 1_024), memory("vgg", 1_536)])
+SIDE_BY_SIDE = compare([profile_of(ALEX, 1_024), profile_of(VGG, 1_536)])
 
 
 def test_totals_stand_side_by_side() -> None:
@@ -83,15 +42,16 @@ def test_totals_stand_side_by_side() -> None:
 
 
 def test_ratios_are_to_the_first() -> None:
-    # 200 / 100 with the head that is registered and idle; 5,080 / 640; 1,000 / 40; 1,536 / 1,024.
+    # 200 / 100 with the head that is registered and idle; 5,080 / 640; 1,000 / 40; 1,536 / 1,024;
+    # FLOPs a byte: 2 x 5,080 / 1,000 over 2 x 640 / 40.
     first, second = SIDE_BY_SIDE.ratios
-    assert first == Ratios("alex", 1, 1, 1, 1, 1, 1, None, None)
-    assert second == Ratios("vgg", 2, 7.9375, 7.9375, 25, 25, 1.5, None, None)
+    assert first == Ratios("alex", 1, 1, 1, 1, 1, 1, None, None, 1, None, None)
+    assert second == Ratios("vgg", 2, 7.9375, 7.9375, 25, 25, 1.5, None, None, 0.3175, None, None)
 
 
 def test_a_ratio_to_nothing_is_unknown() -> None:
-    idle = network("idle", [layer("x", "stage1", extent=224)], [224])
-    ratios = compare([idle, ALEX], [memory("idle", 512), memory("alex", 512)]).ratios
+    idle = table("idle", [layer("x", "stage1", extent=224)], [224])
+    ratios = compare([profile_of(idle), profile_of(ALEX)]).ratios
     assert (ratios[1].macs, ratios[1].peak_allocated_bytes) == (None, 1)
 
 
@@ -113,29 +73,22 @@ def test_stages_line_up_by_how_far_the_input_was_halved() -> None:
 
 def test_stages_of_one_scale_are_one_cell() -> None:
     rows = [layer("x", "stage1", extent=112, macs=5), layer("y", "stage2", extent=110, macs=7)]
-    near = network("near", rows, [112, 110])
-    lines = compare([near, ALEX], [memory("near", 512), memory("alex", 512)]).lines
+    near = table("near", rows, [112, 110])
+    lines = compare([profile_of(near), profile_of(ALEX)]).lines
     assert lines[0].cells == (ScaleCell(("stage1", "stage2"), 2, 0, 12, 0, 0), None)
 
 
-@pytest.mark.parametrize("tables", [[], [ALEX]])
-def test_one_network_is_no_comparison(tables: list[LayerTable]) -> None:
+@pytest.mark.parametrize("profiles", [[], [profile_of(ALEX)]])
+def test_one_network_is_no_comparison(profiles: list[Profile]) -> None:
     with pytest.raises(UsageError, match="needs two networks or more"):
-        compare(tables, [memory(table.arch, 512) for table in tables])
-
-
-def test_layers_and_memories_have_to_belong_together() -> None:
-    with pytest.raises(UsageError, match="same networks"):
-        compare([ALEX, VGG], [memory("vgg", 512), memory("alex", 512)])
-    other = replace(memory("alex", 512), setup=Setup(batch=3))
-    with pytest.raises(UsageError, match="setups"):
-        compare([ALEX, VGG], [other, memory("vgg", 512)])
+        compare(profiles)
 
 
 def test_lines_partition_what_the_networks_execute() -> None:
-    for place, table in enumerate((ALEX, VGG)):
+    for place, layers in enumerate((ALEX, VGG)):
         cells = [line.cells[place] for line in SIDE_BY_SIDE.lines]
-        assert sum(cell.macs for cell in cells if cell) == table.totals.macs
+        assert sum(cell.macs for cell in cells if cell) == layers.totals.macs
         assert (
-            sum(cell.params for cell in cells if cell) == table.totals.params - table.totals.unexecuted_params
+            sum(cell.params for cell in cells if cell)
+            == layers.totals.params - layers.totals.unexecuted_params
         )

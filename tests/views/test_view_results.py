@@ -23,7 +23,8 @@ from vggprof.analyzers import (
     TensorMemory,
     Unruled,
 )
-from vggprof.compare import compare
+from vggprof.compare import Cause, Profile, compare
+from vggprof.compare.peak import PeakShare
 from vggprof.forms import Form
 from vggprof.spec import Summary
 from vggprof.trace import Amp, Kind, Layout, Mode, Optimizer, Parameter, Phase, Setup
@@ -180,7 +181,8 @@ def test_layers_as_csv_have_raw_numbers_and_empty_cells() -> None:
 
 
 def test_comparison_shows_ratios_to_the_first_and_what_is_missing() -> None:
-    comparison = compare([TABLE, TABLE], [MEMORY, MEMORY])
+    profile = Profile(TABLE, MEMORY, (PeakShare(None, Cause.INPUT, 4096),))
+    comparison = compare([profile, profile])
     text = views.compare(comparison, Form.TABLE)
     assert "\nparameters " in text
     assert "1.00 x" in text

@@ -155,13 +155,13 @@ def _shares(trace: Trace, number: int, sizes: list[int]) -> tuple[Share, ...]:
     readers = first_readers(trace)
     sums: defaultdict[tuple[int | None, Kind], int] = defaultdict(int)
     for storage in alive:
-        sums[_owner(trace, storage, readers), trace.storages[storage].kind] += sizes[storage]
+        sums[owner_layer(trace, storage, readers), trace.storages[storage].kind] += sizes[storage]
     order = list(Kind)
     cells = sorted(sums, key=lambda cell: (-1 if cell[0] is None else cell[0], order.index(cell[1])))
     return tuple(Share(_layer_name(trace, layer), kind, sums[layer, kind]) for layer, kind in cells)
 
 
-def _owner(trace: Trace, storage: int, readers: Mapping[int, int]) -> int | None:
+def owner_layer(trace: Trace, storage: int, readers: Mapping[int, int]) -> int | None:
     """Layer that a storage is for: of a parameter its first reader, of the optimizer's that of their sources.
 
     Foreach operators take and give lists of one length, whose members belong together.
@@ -178,7 +178,7 @@ def _owner(trace: Trace, storage: int, readers: Mapping[int, int]) -> int | None
     if len(sources) != len(results):
         return None
     source = sources[results.index(storage)]
-    return _owner(trace, source, readers) if source < storage else None
+    return owner_layer(trace, source, readers) if source < storage else None
 
 
 def _layer_name(trace: Trace, layer: int | None) -> str | None:

@@ -1,11 +1,17 @@
-"""Totals of several networks with ratios to the first, and their stages lined up by scale."""
+"""Totals of several networks with ratios to the first, their stages lined up by scale, why they differ."""
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import log2, prod
+from dataclasses import dataclass, fields
 
-from vggprof.analyzers import LayerGroup, LayerTable, TensorMemory
+from vggprof.analyzers import LayerGroup, LayerTable
+from vggprof.compare.attribution import Split, alignment_of, splits
+from vggprof.compare.differences import Difference, differences
+from vggprof.compare.findings import findings
+from vggprof.compare.pair import Finding
+from vggprof.compare.profile import Profile
+from vggprof.compare.scales import scales
+from vggprof.compare.terms import Alignment
 from vggprof.errors import UsageError
 from vggprof.trace import Setup
 
@@ -21,8 +27,11 @@ class ArchTotals:
     macs_backward: int
     output_bytes: int
     saved_bytes: int
-    peak_allocated_bytes: int  # of tensors
+    peak_allocated_bytes: int  # on the card, or of tensors alone where there is none
+    peak_reserved_bytes: int | None = None
     largest_batch: int | None = None
+    arithmetic_intensity: float | None = None  # FLOPs a byte moved, forward
+    launches: int | None = None  # operators of a step that work on numbers
     step_ms: float | None = None
 
 
@@ -37,7 +46,10 @@ class Ratios:
     output_bytes: float | None
     saved_bytes: float | None
     peak_allocated_bytes: float | None
+    peak_reserved_bytes: float | None
     largest_batch: float | None
+    arithmetic_intensity: float | None
+    launches: float | None
     step_ms: float | None
 
 
@@ -62,55 +74,81 @@ class ScaleLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """Why one network costs more or less than the first."""
+
+    name: str
+    alignment: Alignment
+    splits: tuple[Split, ...]
+    differences: tuple[Difference, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two or more networks side by side."""
 
     archs: tuple[ArchTotals, ...]
     ratios: tuple[Ratios, ...]  # one a network, the first's are 1
     lines: tuple[ScaleLine, ...]  # from the input's own resolution down, the classifier last
+    against: tuple[Against, ...]  # one a network but the first
+    gpu: str | None = None  # name of the card; without one peaks are of tensors alone
 
 
-def compare(tables: Sequence[LayerTable], memories: Sequence[TensorMemory]) -> Comparison:
-    """Line up networks, each given by its layers and its memory in the same setup.
+def compare(profiles: Sequence[Profile], alignment: Alignment | None = None) -> Comparison:
+    """Line up networks, each against the first.
 
     Stages are lined up by how far the input was scaled down: AlexNet's 55 x 55 stands beside VGG's 56 x 56.
-    Raises UsageError for fewer than two networks, or layers and memories that do not belong together.
+    Raises UsageError for fewer than two networks, or where some are on a card and others not.
     """
-    if len(tables) < 2:
-        raise UsageError(f"a comparison needs two networks or more; got {len(tables)}")
-    about = [(table.arch, table.setup) for table in tables]
-    if about != [(memory.arch, memory.setup) for memory in memories]:
-        raise UsageError("layers and memories to compare must be of the same networks and setups, in order")
-    archs = tuple(map(_totals, tables, memories))
-    return Comparison(archs, tuple(_ratios(arch, archs[0]) for arch in archs), _lines(tables))
+    if len(profiles) < 2:
+        raise UsageError(f"a comparison needs two networks or more; got {len(profiles)}")
+    gpus = {None if each.card is None else each.card.prediction.device.name for each in profiles}
+    if len(gpus) > 1:
+        raise UsageError("networks to compare must be on the same card, or all on none")
+    archs = tuple(map(_totals, profiles))
+    return Comparison(
+        archs=archs,
+        ratios=tuple(_ratios(arch, archs[0]) for arch in archs),
+        lines=_lines([each.table for each in profiles]),
+        against=tuple(_against(profiles[0], each, alignment) for each in profiles[1:]),
+        gpu=gpus.pop(),
+    )
 
 
-def _totals(table: LayerTable, memory: TensorMemory) -> ArchTotals:
-    totals = table.totals
+def _against(first: Profile, second: Profile, alignment: Alignment | None) -> Against:
+    aligned = alignment or alignment_of(first, second)
+    split = splits(first, second, aligned)
+    return Against(
+        name=second.table.arch,
+        alignment=aligned,
+        splits=split,
+        differences=differences(first, second),
+        findings=findings(first, second, split),
+    )
+
+
+def _totals(profile: Profile) -> ArchTotals:
+    totals = profile.table.totals
     return ArchTotals(
-        name=table.arch,
-        setup=table.setup,
+        name=profile.table.arch,
+        setup=profile.table.setup,
         params=totals.params,
         macs=totals.macs,
         macs_backward=totals.macs_backward,
         output_bytes=totals.output_bytes,
         saved_bytes=totals.saved_bytes,
-        peak_allocated_bytes=memory.peak.allocated_bytes,
+        peak_allocated_bytes=profile.peak_allocated_bytes,
+        peak_reserved_bytes=profile.peak_reserved_bytes,
+        largest_batch=None if profile.card is None else profile.card.largest_batch,
+        arithmetic_intensity=totals.arithmetic_intensity,
+        launches=profile.launches,
     )
 
 
 def _ratios(arch: ArchTotals, first: ArchTotals) -> Ratios:
-    return Ratios(
-        name=arch.name,
-        params=_ratio(arch.params, first.params),
-        macs=_ratio(arch.macs, first.macs),
-        macs_backward=_ratio(arch.macs_backward, first.macs_backward),
-        output_bytes=_ratio(arch.output_bytes, first.output_bytes),
-        saved_bytes=_ratio(arch.saved_bytes, first.saved_bytes),
-        peak_allocated_bytes=_ratio(arch.peak_allocated_bytes, first.peak_allocated_bytes),
-        largest_batch=_ratio(arch.largest_batch, first.largest_batch),
-        step_ms=_ratio(arch.step_ms, first.step_ms),
-    )
+    names = [field.name for field in fields(Ratios) if field.name != "name"]
+    return Ratios(arch.name, **{name: _ratio(getattr(arch, name), getattr(first, name)) for name in names})
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:
@@ -129,21 +167,10 @@ def _lines(tables: Sequence[LayerTable]) -> tuple[ScaleLine, ...]:
 
 def _groups_by_scale(table: LayerTable) -> dict[int | None, list[LayerGroup]]:
     groups: defaultdict[int | None, list[LayerGroup]] = defaultdict(list)
+    of_stage = scales(table)
     for group in table.groups:
-        groups[_halvings(table, group)].append(group)
+        groups[of_stage[group.stage.name]].append(group)
     return dict(groups)
-
-
-def _halvings(table: LayerTable, group: LayerGroup) -> int | None:
-    """Return how often the input was halved to reach a stage, to the nearest; None for the classifier."""
-    resolution = group.stage.resolution
-    if resolution is None:
-        return None
-    extents = next((shape[2:] for row in table.rows for shape in row.input_shapes), ())
-    axes = len(resolution)
-    if not resolution or len(extents) != axes:
-        return 0
-    return round(log2(prod(extents) / prod(resolution)) / axes)
 
 
 def _cell(groups: Sequence[LayerGroup]) -> ScaleCell:

@@ -10,6 +10,7 @@ from vggprof.network.factory import build_from_factory
 from vggprof.network.from_spec import build
 from vggprof.spec import read_spec
 from vggprof.spec.arch import Arch, FactoryArch, ShippedArch, SpecFileArch
+from vggprof.spec.editing import apply_edits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,11 @@ def load(arch: Arch) -> Network:
     """Return the network that *arch* names, with every parameter and buffer on meta.
 
     Raises SpecError for a spec with problems, UsageError for a spec file that cannot be read or does not have
-    a parameter, ArchError for a factory that cannot be found or fails.
+    a parameter or that its edits do not fit, ArchError for a factory that cannot be found or fails.
     """
     match arch:
         case ShippedArch() | SpecFileArch():
-            spec = read_spec(arch.file, dict(arch.parameters))
+            spec = apply_edits(arch.edits, read_spec(arch.file, dict(arch.parameters)))
             return Network(spec.name, build(spec), spec.input, spec.source or spec.file)
         case FactoryArch():
             return Network(arch.function, build_from_factory(arch), arch.input_shape, _origin(arch))

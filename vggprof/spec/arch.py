@@ -4,6 +4,7 @@
     ./my_net.yaml                                        a spec file
     torchvision.models:resnet50                          a factory: a module and its function
     ./my_net.py:build@input=3x299x299,aux_logits=False   a factory: a file and its function
+    vgg16@classes=10 with stage1 stride 4; no lrn        a spec, and what-if edits of it (`edits`)
 
 A spec is data; a factory is code, which runs. Nothing here runs or imports any.
 """
@@ -12,7 +13,7 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import sha256
 from importlib.resources.abc import Traversable
@@ -21,6 +22,7 @@ from typing import TypeAlias, assert_never
 
 from vggprof.errors import ArchError, UsageError
 from vggprof.spec.archspec import InputShape
+from vggprof.spec.edits import Edit, parse_edits
 from vggprof.spec.head import parse_input
 from vggprof.spec.installed import installed_content
 from vggprof.spec.kinds import MAX_CHANNELS, MAX_PIXELS
@@ -42,6 +44,8 @@ _COMMA = re.compile(r",(?=[^\W\d]\w*=)")
 _WORDS = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _FACTORY = re.compile(rf"(.+):({_WORDS})")
 _MODULE = re.compile(_WORDS)
+# Only behind what can name something: a folder or file may have " with " in its name.
+_EDITED = re.compile(r"([\w.+-]+|.*\.ya?ml|.+:[\w.]+)((?:@\S+)?) with (.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,10 @@ class ShippedArch:
 
     name: str
     parameters: Parameters = ()
+    edits: tuple[Edit, ...] = ()
 
     def __str__(self) -> str:
-        return _written(self.name, self.parameters)
+        return _written(self.name, self.parameters, self.edits)
 
     @property
     def file(self) -> Traversable:
@@ -66,9 +71,10 @@ class SpecFileArch:
 
     path: str
     parameters: Parameters = ()
+    edits: tuple[Edit, ...] = ()
 
     def __str__(self) -> str:
-        return _written(self.path, self.parameters)
+        return _written(self.path, self.parameters, self.edits)
 
     @property
     def file(self) -> Path:
@@ -122,11 +128,24 @@ Arch: TypeAlias = ShippedArch | SpecFileArch | FactoryArch
 def parse_arch(text: str) -> Arch:
     """Return what *text* names. Shipped names are looked up; files and factories need not exist yet.
 
-    Raises ArchError, in one line, for what names nothing or has parameters that cannot be read.
+    Raises ArchError, in one line, for what names nothing or has parameters that cannot be read, UsageError
+    for an edit that is none.
     """
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise ArchError(f"{text!r:.40}... is no architecture; {_HOW}")
+    found = _EDITED.fullmatch(text)
+    return edited(_unedited(found[1] + found[2]), found[3]) if found else _unedited(text)
+
+
+def edited(arch: Arch, edits: str) -> Arch:
+    """Return *arch* with *edits* after those it has. Raises as `parse_arch`, and ArchError for a factory."""
+    if isinstance(arch, FactoryArch):
+        raise ArchError(f"{arch} is a factory, which is code; only specs can be edited")
+    return replace(arch, edits=(*arch.edits, *parse_edits(edits)))
+
+
+def _unedited(text: str) -> Arch:
     at = _AT.search(text)
     name = text[: at.start()] if at else text
     parameters = _parameters(name, text[at.end() :]) if at else ()
@@ -149,7 +168,9 @@ def content_key(arch: Arch) -> str | None:
     decided_by = _decided_by(arch)
     if decided_by is None:
         return None
-    return sha256("\0".join((*decided_by, *map("=".join, sorted(arch.parameters)))).encode()).hexdigest()
+    edits = () if isinstance(arch, FactoryArch) else (f"with {edit.text}" for edit in arch.edits)
+    parts = (*decided_by, *map("=".join, sorted(arch.parameters)), *edits)
+    return sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _decided_by(arch: Arch) -> Sequence[str] | None:
@@ -232,9 +253,10 @@ def _is_python_file(text: str) -> bool:
     return text.lower().endswith(".py")
 
 
-def _written(name: str, parameters: Parameters) -> str:
+def _written(name: str, parameters: Parameters, edits: tuple[Edit, ...] = ()) -> str:
     """Return ARCH as `parse_arch` reads it."""
-    return f"{name}@{','.join(map('='.join, parameters))}" if parameters else name
+    said = f"{name}@{','.join(map('='.join, parameters))}" if parameters else name
+    return f"{said} with {'; '.join(edit.text for edit in edits)}" if edits else said
 
 
 # A text is true to Python, even "false": what other languages write is more likely meant as they mean it.

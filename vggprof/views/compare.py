@@ -1,14 +1,24 @@
 """A comparison as text."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import assert_never
 
-from vggprof.compare import ArchTotals, Comparison, ScaleCell, ScaleLine
+from vggprof.compare import (
+    Against,
+    Alignment,
+    Cause,
+    Comparison,
+    Finding,
+    Quantity,
+    ScaleCell,
+    Split,
+    say_scale,
+)
 from vggprof.forms import Form
+from vggprof.views.compare_json import result
 from vggprof.views.csv import csv_of
-from vggprof.views.document import Cell, Column, Document, Lines, Notes, Table, Unit, say
-from vggprof.views.json import Json, json_of
+from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say
+from vggprof.views.json import json_of
 from vggprof.views.markdown import markdown_of
 from vggprof.views.phrases import CONVENTION, TENSORS_ONLY, say_setup
 from vggprof.views.table import text_of
@@ -20,10 +30,21 @@ _QUANTITIES = (
     ("macs_backward", "MACs backward", Unit.COUNT),
     ("output_bytes", "outputs made", Unit.BYTES),
     ("saved_bytes", "saved for backward", Unit.BYTES),
-    ("peak_allocated_bytes", "peak of tensors", Unit.BYTES),
+    ("peak_allocated_bytes", "peak allocated", Unit.BYTES),
+    ("peak_reserved_bytes", "peak reserved", Unit.BYTES),
     ("largest_batch", "largest batch", Unit.EXACT),
+    ("arithmetic_intensity", "FLOPs / byte", Unit.NUMBER),
+    ("launches", "operators a step", Unit.EXACT),
     ("step_ms", "step, ms", Unit.NUMBER),
 )
+_SPLITS = {
+    Quantity.MACS: "MACs",
+    Quantity.OUTPUT_BYTES: "made",
+    Quantity.SAVED_BYTES: "saved",
+    Quantity.PEAK_ALLOCATED_BYTES: "allocated",
+    Quantity.PEAK_RESERVED_BYTES: "reserved",
+    Quantity.STEP_MS: "time",
+}
 _SCALE_COLUMNS = (
     Column("resolution", Unit.TEXT),
     Column("network", Unit.TEXT),
@@ -34,19 +55,16 @@ _SCALE_COLUMNS = (
     Column("made", Unit.BYTES),
     Column("saved", Unit.BYTES),
 )
-_CSV_HEADER = (
-    "name",
-    "group",
-    "layers",
-    "params",
-    "macs",
-    "macs_backward",
-    "output_bytes",
-    "saved_bytes",
-    "peak_allocated_bytes",
-    "largest_batch",
-    "step_ms",
+_CSV_HEADER = ("name", "group", "layers", *(field for field, _, _ in _QUANTITIES))
+_FACTORS = (
+    "Factors say by how much each cause, and each resolution, multiplies a quantity; down a column their "
+    "product is the ratio (log-mean Divisia index, docs/attribution.md). Peaks are split by what is held."
 )
+_ALIGNED = {
+    Alignment.ORDER: "Layers are held against those as far along the way from the input.",
+    Alignment.RESOLUTION: "Layers are held against those at the same resolution, relative to the input's.",
+}
+_PEAK_ON_CARD = "Peaks are of PyTorch's allocator on that GPU, workspaces included; the CUDA context is not."
 
 
 def compare(comparison: Comparison, form: Form) -> str:
@@ -74,22 +92,60 @@ def compare(comparison: Comparison, form: Form) -> str:
             return csv_of(_CSV_HEADER, _csv_rows(comparison))
         case Form.JSON:
             names = [arch.name for arch in comparison.archs]
-            return json_of("compare", _result(comparison), arch=names, setup=comparison.archs[0].setup)
+            return json_of("compare", result(comparison), arch=names, setup=comparison.archs[0].setup)
         case _:
             assert_never(form)
 
 
 def _document(comparison: Comparison) -> Document:
     first, *others = comparison.archs
+    on = () if comparison.gpu is None else (f"on {comparison.gpu}",)
+    aligned = dict.fromkeys(_ALIGNED[each.alignment] for each in comparison.against)
+    peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
     return Document(
         f"{', '.join(arch.name for arch in others)} against {first.name}",
         (
-            Lines((say_setup(first.setup),)),
+            Lines((say_setup(first.setup), *on)),
             Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
+            *(block for each in comparison.against for block in _why(each, first.name)),
             Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
-            Notes("How to read this", (*CONVENTION, TENSORS_ONLY)),
+            Notes("How to read this", (_FACTORS, *aligned, *CONVENTION, peaks)),
         ),
     )
+
+
+def _why(against: Against, first: str) -> Iterator[Block]:
+    """Yield what the ratios of one network are made of, and what that says."""
+    splits = [split for split in against.splits if split.parts]
+    title = f"{against.name} / {first}"
+    if splits:
+        columns = [Column(_SPLITS[split.quantity], Unit.RATIO) for split in splits]
+        ratios = tuple(split.ratio for split in splits)
+        causes = (*_cause_rows(splits), ("product", *ratios))
+        yield Table(f"{title}: by cause", (Column("cause", Unit.TEXT), *columns), causes)
+        stages = (*_stage_rows(splits), ("product", *ratios))
+        yield Table(f"{title}: by resolution", (Column("resolution", Unit.TEXT), *columns), stages)
+    beliefs = [finding for finding in against.findings if finding.belief]
+    said = tuple(finding.text for finding in against.findings if not finding.belief)
+    yield Notes(f"What the numbers say of {title}", said)
+    yield Notes("What is commonly believed", tuple(map(_say_belief, beliefs)))
+
+
+def _cause_rows(splits: list[Split]) -> Iterator[tuple[Cell, ...]]:
+    factors = [split.causes for split in splits]
+    for cause in Cause:
+        if any(cause in of_quantity for of_quantity in factors):
+            yield cause.value.replace("_", " "), *(of_quantity.get(cause) for of_quantity in factors)
+
+
+def _stage_rows(splits: list[Split]) -> Iterator[tuple[Cell, ...]]:
+    factors = [split.stages for split in splits]
+    for stage in dict.fromkeys(stage for of_quantity in factors for stage in of_quantity):
+        yield stage or "no layer", *(of_quantity.get(stage) for of_quantity in factors)
+
+
+def _say_belief(finding: Finding) -> str:
+    return f"{'True' if finding.holds else 'False'}: {finding.claim}. {finding.text}"
 
 
 def _columns(comparison: Comparison) -> tuple[Column, ...]:
@@ -123,15 +179,6 @@ def _scale_numbers(cell: ScaleCell | None) -> tuple[Cell, ...]:
     return cell.layers, cell.params, cell.macs, cell.output_bytes, cell.saved_bytes
 
 
-def say_scale(halvings: int | None) -> str:
-    """Return a scale of the input for people: ``full``, ``1/4``, ``2/1`` or ``classifier``."""
-    if halvings is None:
-        return "classifier"
-    if halvings == 0:
-        return "full"
-    return f"1/{2**halvings}" if halvings > 0 else f"{2**-halvings}/1"
-
-
 def _csv_rows(comparison: Comparison) -> Iterator[tuple[Cell, ...]]:
     """Yield for each network its totals, then its groups; what is not known of a group is empty."""
     for place, arch in enumerate(comparison.archs):
@@ -139,25 +186,5 @@ def _csv_rows(comparison: Comparison) -> Iterator[tuple[Cell, ...]]:
         for line in comparison.lines:
             cell = line.cells[place]
             if cell is not None:
-                layers, params, macs, made, saved = _scale_numbers(cell)
-                group = say_scale(line.halvings)
-                yield arch.name, group, layers, params, macs, None, made, saved, None, None, None
-
-
-def _result(comparison: Comparison) -> dict[str, Json]:
-    return {
-        "archs": [_arch_json(arch) for arch in comparison.archs],
-        "ratios": [asdict(ratios) for ratios in comparison.ratios],
-        "groups": [_line_json(line) for line in comparison.lines],
-    }
-
-
-def _arch_json(arch: ArchTotals) -> dict[str, Json]:
-    return {"name": arch.name, **{field: getattr(arch, field) for field, _, _ in _QUANTITIES}}
-
-
-def _line_json(line: ScaleLine) -> dict[str, Json]:
-    return {
-        "halvings": line.halvings,
-        "archs": [None if cell is None else asdict(cell) for cell in line.cells],
-    }
+                known = (getattr(cell, field, None) for field, _, _ in _QUANTITIES)
+                yield arch.name, say_scale(line.halvings), cell.layers, *known

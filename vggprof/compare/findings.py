@@ -1,0 +1,209 @@
+"""What the numbers of a pair say, most important first; a claim that does not hold for it is not made."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+from vggprof.compare.attribution import Quantity, Split
+from vggprof.compare.beliefs import beliefs
+from vggprof.compare.causes import STATE, Cause
+from vggprof.compare.pair import MOST, TOLD, Finding, Pair, say_names, say_place, scale_sums
+from vggprof.compare.profile import Profile
+from vggprof.units import format_bytes, format_count
+
+
+def findings(first: Profile, second: Profile, splits: tuple[Split, ...]) -> tuple[Finding, ...]:
+    """Return what is to be said of *second* against *first*, then which common beliefs hold for them."""
+    pair = Pair(first, second, splits)
+    return tuple(finding for make in (*_STATEMENTS, beliefs) for finding in make(pair))
+
+
+def _macs(pair: Pair) -> Iterator[Finding]:
+    split = pair.split(Quantity.MACS)
+    if split is None:
+        return
+    a, b = pair.names
+    ratio = split.second / split.first
+    yield Finding(
+        id="macs_ratio",
+        claim="how much work one forward pass is",
+        holds=True,
+        value=ratio,
+        text=f"{b} does {ratio:.2f} x the MACs of {a} in a forward pass: "
+        f"{format_count(int(split.second))} against {format_count(int(split.first))}.",
+        rule="where both have MACs",
+    )
+    yield from _made_of("macs_causes", "MACs", split)
+
+
+def _made_of(name: str, what: str, split: Split) -> Iterator[Finding]:
+    """Say the causes of a ratio, what drives it first, what works against it last."""
+    upward = split.second > split.first
+    told = [(c, f) for c, f in split.causes.items() if abs(f - 1) >= TOLD]
+    told.sort(key=lambda cause: cause[1], reverse=upward)
+    if not told or (told[0][1] > 1) != upward:
+        return
+    said = say_names([f"{say_cause(cause)} {factor:.2f} x" for cause, factor in told])
+    main, factor = told[0]
+    yield Finding(
+        id=name,
+        claim=f"{say_cause(main)} is what changes the {what} most",
+        holds=True,
+        value=factor,
+        text=f"What makes the {what} {split.second / split.first:.2f} x: {said}; the product is the ratio.",
+        rule=f"the largest factor in the direction of the ratio; factors within {TOLD} of 1 are not told",
+    )
+
+
+def _where(pair: Pair) -> Iterator[Finding]:
+    more = pair.by_scale(lambda row: row.macs)
+    difference = sum(more.values())
+    if difference:
+        scale = max(more, key=lambda key: more[key] / difference)
+        share = more[scale] / difference
+        yield Finding(
+            id="macs_where",
+            claim=f"most of the difference in MACs is at {say_place(scale)}",
+            holds=True,
+            value=share,
+            text=f"Of the MACs that {pair.names[1]} does {_more(difference)}, {share:.1%} are "
+            f"{say_place(scale)}: {format_count(abs(more[scale]))} of {format_count(abs(difference))}.",
+            rule="the scale of the input with the largest share of the difference",
+        )
+
+
+def _params(pair: Pair) -> Iterator[Finding]:
+    a, b = pair.names
+    had, has = (profile.table.totals.params for profile in (pair.first, pair.second))
+    if had and has:
+        yield Finding(
+            id="params_ratio",
+            claim="how many parameters there are",
+            holds=True,
+            value=has / had,
+            text=f"{b} has {has / had:.2f} x the parameters of {a}: {has:,} against {had:,}.",
+            rule="where both have parameters",
+        )
+    layer = pair.second.table.biggest.params
+    if layer is not None and layer.params > MOST * has:
+        yield Finding(
+            id="params_where",
+            claim=f"one layer holds most of the parameters of {b}",
+            holds=True,
+            value=layer.params / has,
+            text=f"{layer.name} alone holds {layer.params / has:.1%} of the parameters of {b}: "
+            f"{layer.params:,}.",
+            rule="where one layer has more than half",
+        )
+
+
+def _activations(pair: Pair) -> Iterator[Finding]:
+    b = pair.second.table.arch
+    training = pair.second.table.setup.training
+    sums = scale_sums(pair.second, lambda row: row.saved_bytes if training else row.output_bytes)
+    whole, largest = sum(sums.values()), sums.most_common()
+    if not whole:
+        return
+    running = list(accumulate(nbytes for _, nbytes in largest))
+    count = next(n for n, nbytes in enumerate(running, start=1) if nbytes > MOST * whole)
+    places = say_names([say_place(scale) for scale, _ in largest[:count]])
+    share = running[count - 1] / whole
+    what = "saves for backward" if training else "makes as outputs"
+    yield Finding(
+        id="activations_where",
+        claim=f"where the activations of {b} are",
+        holds=True,
+        value=share,
+        text=f"{share:.1%} of what {b} {what} is {places}: "
+        f"{format_bytes(running[count - 1])} of {format_bytes(whole)}.",
+        rule="the fewest scales of the input that together hold more than half",
+    )
+
+
+def _peak(pair: Pair) -> Iterator[Finding]:
+    a, b = pair.names
+    split = pair.split(Quantity.PEAK_RESERVED_BYTES) or pair.split(Quantity.PEAK_ALLOCATED_BYTES)
+    if split is None:
+        return
+    reserved = split.quantity is Quantity.PEAK_RESERVED_BYTES
+    ratio = split.second / split.first
+    yield Finding(
+        id="peak_ratio",
+        claim="how much memory is held at the peak",
+        holds=True,
+        value=ratio,
+        text=f"At its peak {b} {'reserves' if reserved else 'holds'} {ratio:.2f} x the memory of {a}: "
+        f"{format_bytes(int(split.second))} against {format_bytes(int(split.first))}.",
+        rule="of what is reserved on the card; of tensors alone where there is none",
+    )
+    yield from _peak_cause(pair, split, with_fragments=reserved)
+
+
+def _peak_cause(pair: Pair, split: Split, *, with_fragments: bool) -> Iterator[Finding]:
+    difference = int(split.second - split.first)
+    if not difference:
+        return
+    more = {name: _held(pair, causes) for name, causes in _GROUPS.items()}
+    if with_fragments:
+        more["fragmentation"] = _held(pair, (Cause.FRAGMENTATION,))
+    name = max(more, key=lambda key: more[key] / difference)
+    share = more[name] / difference
+    yield Finding(
+        id="peak_cause",
+        claim=f"the peaks differ most in {name}",
+        holds=True,
+        value=share,
+        text=f"Of what {pair.names[1]} holds {_more(difference)} at its peak, {share:.1%} is {name}: "
+        f"{format_bytes(abs(more[name]))} of {format_bytes(abs(difference))}.",
+        rule="the group of kinds with the largest share of the difference",
+    )
+
+
+def _held(pair: Pair, causes: Sequence[Cause]) -> int:
+    """Return how much more of *causes* the second network holds."""
+    sums = (sum(s.nbytes for s in p.shares if s.cause in causes) for p in (pair.first, pair.second))
+    first, second = sums
+    return second - first
+
+
+def _largest_batch(pair: Pair) -> Iterator[Finding]:
+    a, b = pair.names
+    batches = [None if p.card is None else p.card.largest_batch for p in (pair.first, pair.second)]
+    had, has = batches
+    if had and has:
+        yield Finding(
+            id="largest_batch",
+            claim="how large a batch can be",
+            holds=True,
+            value=has / had,
+            text=f"The largest batch that fits is {has:,} with {b}, and {had:,} with {a}: {has / had:.2f} x.",
+            rule="where both are known and at least 1",
+        )
+
+
+def _more(difference: int) -> str:
+    return "more" if difference > 0 else "less"
+
+
+def say_cause(cause: Cause) -> str:
+    """Return a cause for people: ``kernel size``."""
+    return cause.value.replace("_", " ")
+
+
+_GROUPS: dict[str, tuple[Cause, ...]] = {
+    "state that no batch changes (weights, gradients, optimizer)": STATE,
+    "saved activations": (Cause.SAVED_ACTIVATIONS,),
+    "activations that are not saved": (Cause.PASSING_ACTIVATIONS,),
+    "pooling indices": (Cause.POOLING_INDICES,),
+    "the input": (Cause.INPUT,),
+    "temporaries": (Cause.TEMPORARIES,),
+    "workspaces": (Cause.WORKSPACES,),
+    "slack": (Cause.SLACK,),
+}
+_STATEMENTS: tuple[Callable[[Pair], Iterator[Finding]], ...] = (
+    _macs,
+    _where,
+    _params,
+    _activations,
+    _peak,
+    _largest_batch,
+)
