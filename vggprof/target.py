@@ -9,7 +9,6 @@ from vggprof.devices import (
     Device,
     Range,
     custom_device,
-    find_device,
     ladder,
     load_device,
     names_a_file,
@@ -20,6 +19,7 @@ from vggprof.devices.calibration_files import remembered
 from vggprof.devices.calibrations import SOURCE, Wanted, choose_calibration
 from vggprof.devices.context import loading_here
 from vggprof.devices.here import the_gpu
+from vggprof.devices.lookup import find_with_others
 from vggprof.errors import UsageError
 from vggprof.memory.allocator import AllocatorConfig, allocator_config_from, parse_allocator_config
 from vggprof.memory.forecast import Card, Software
@@ -62,8 +62,8 @@ class Target:
         """
         if self.gpu is not None and names_a_file(self.gpu):  # it says itself what is to be known
             return (Card(_sized(load_device(self.gpu), self._memory())),)
-        if self.gpu not in (None, "auto"):
-            return self._calibrated([Card(find_device(self.gpu))])
+        if self.gpu is not None and self.gpu != "auto":
+            return self._calibrated([_named(self.gpu)])
         if self.gpu is None and self.gpu_memory is not None:
             return (Card(_sized(None, self._memory())),)
         found, selection = survey(), os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -106,7 +106,8 @@ class Target:
             if calibration is not None:
                 device = device.with_usable(Range.exact(calibration.usable_bytes), SOURCE)
             device = _sized(device, self._memory())
-            made.append(replace(card, device=device, calibration=calibration, calibration_note=note))
+            notes = card.notes if note is None else (*card.notes, note)
+            made.append(replace(card, device=device, calibration=calibration, notes=notes))
         return tuple(made)
 
     def _settings(self) -> CudnnSettings:
@@ -119,6 +120,15 @@ class Target:
         if self.allocator is None:
             return allocator_config_from(environment, torch)
         return parse_allocator_config(self.allocator, torch, source="the allocator settings")
+
+
+def _named(gpu: str) -> Card:
+    """Return the card of that name, with a note where the name fits others too."""
+    device, others = find_with_others(gpu)
+    if not others:
+        return Card(device)
+    names = ", ".join(other.name for other in others)
+    return Card(device, notes=(f"{gpu} is taken for the {device.name}; it could also be: {names}.",))
 
 
 def _sized(device: Device | None, memory_bytes: int | None) -> Device:

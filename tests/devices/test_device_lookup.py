@@ -15,6 +15,7 @@ from vggprof.devices import (
     search_devices,
     variants,
 )
+from vggprof.devices.lookup import find_with_others
 from vggprof.errors import DeviceError
 
 FOUND = {
@@ -167,3 +168,20 @@ def test_resolving_takes_a_name_or_a_file() -> None:
     assert resolve_device("t4") == find_device("t4")
     with pytest.raises(Exception, match=r"cannot read no_such\.yaml"):
         resolve_device("no_such.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("RTX 3060", ["GeForce RTX 3060 8GB"]),
+        ("3060", ["GeForce RTX 3060 8GB"]),
+        ("h100", ["H100 PCIe 80GB", "H100 NVL 94GB"]),
+        ("RTX 3060 12GB", []),
+        ("3060 8GB", []),
+        ("4090", []),  # the laptop's has another name
+    ],
+)
+def test_a_name_that_fits_several_comes_with_the_others(text: str, others: list[str]) -> None:
+    found, also = find_with_others(text)
+    assert found == find_device(text)
+    assert [device.name for device in also] == others

@@ -203,3 +203,11 @@ def test_shown_forgotten_and_damaged_on_the_command_line(
     assert run(["calibrate", "--forget"]) == 0
     assert "dropped from" in capsys.readouterr().out
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_name_that_fits_several_cards_is_said() -> None:
+    said = api.memory("lenet5", Setup(), Target(gpu="rtx 3060")).assumptions
+    assert f"rtx 3060 is taken for the {CARD}; it could also be: GeForce RTX 3060 8GB." in said
+    assert not any(
+        "taken for" in line for line in api.memory("lenet5", Setup(), Target(gpu=CARD)).assumptions
+    )

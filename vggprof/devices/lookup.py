@@ -73,6 +73,11 @@ def find_device(text: str) -> Device:
 
     Raises DeviceError, one line, when nothing fits (with the nearest names) or several do (with all of them).
     """
+    return find_with_others(text)[0]
+
+
+def find_with_others(text: str) -> tuple[Device, tuple[Device, ...]]:
+    """Return what `find_device` does, and the GPUs that *text* fits as well; raises as that does."""
     words = _words(text)
     if all(_LONE_SIZE.fullmatch(word) for word in words):
         raise DeviceError(f"{text!r} names no GPU; write a name like 'RTX 3060' or see `vggprof gpus`")
@@ -83,7 +88,7 @@ def find_device(text: str) -> Device:
         [entry for entry in entries if words <= entry.all],
     ):
         if found := _one_of(entry.device for entry in fits):
-            return found
+            return found, tuple(entry.device for entry in fits if entry.device != found)
         if fits:
             raise DeviceError(_ambiguous(text, [entry.device for entry in fits]))
     raise DeviceError(f"unknown GPU {text!r}{_nearest(text)}; `vggprof gpus` lists all")

@@ -44,7 +44,7 @@ class Card:
     limit_bytes: int | None = None  # torch.cuda.set_per_process_memory_fraction
     context: Range | None = None  # where it was measured, whatever the training
     calibration: Calibration | None = None  # what was measured here, by what the training runs
-    calibration_note: str | None = None  # why one that is remembered is not used
+    notes: tuple[str, ...] = ()  # sentences on how these were chosen
 
 
 class Forecast:

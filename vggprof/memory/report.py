@@ -157,7 +157,8 @@ def _contexts(forecast: Forecast, batch: int, cards: Sequence[Card]) -> Iterator
     calibrated = [card for card in cards if forecast.calibrated(trace, card) is not None]
     for card in calibrated:
         yield _calibrated(card)
-    yield from (card.calibration_note for card in cards if card.calibration_note is not None)
+    for card in cards:
+        yield from card.notes
     if len(calibrated) < len(cards):
         where = "Elsewhere the" if calibrated else "The"
         yield (
