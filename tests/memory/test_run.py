@@ -14,10 +14,11 @@ from vggprof.units import MIB
 ENDLESS = Machine(AllocatorConfig())
 
 
-def ask(size: int = 8) -> Workspace:
+def ask(size: int = 8, *, benchmark: bool = False) -> Workspace:
     image = Strided.contiguous((1, 1, size, size))
     return Workspace(
-        CudnnQuery(Pass.FORWARD, "float32", image, image, image, (0, 0), (1, 1), (1, 1), "A"), CudnnSettings()
+        CudnnQuery(Pass.FORWARD, "float32", image, image, image, (0, 0), (1, 1), (1, 1), "A"),
+        CudnnSettings(benchmark=benchmark),
     )
 
 
@@ -77,6 +78,14 @@ def test_it_fails_where_no_plan_is_left() -> None:
     assert ran.failure.place == Place(0, Phase.BACKWARD, "conv", "aten.convolution_backward.default")
     assert ran.failure.oom.requested_bytes == 200 * MIB
     assert ran.failure.message == "GET was unable to find an engine to execute this computation"
+
+
+def test_where_cudnn_benchmarks_pytorch_names_the_search() -> None:
+    """try_plans in Conv_v8.cpp, after get_plans_from_find: no plan fits beside 30 of 40 MiB."""
+    asked = ask(benchmark=True)
+    ran = run(line((Allocate(0), Ask(asked, 0)), need(30 * MIB)), {asked: plans(300 * MIB)}, capacity(40))
+    assert ran.failure is not None
+    assert ran.failure.message == "FIND was unable to find an engine to execute this computation"
 
 
 def test_an_allocation_that_fails_ends_the_run() -> None:

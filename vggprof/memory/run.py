@@ -44,13 +44,14 @@ class Failure:
 
     place: Place
     oom: OutOfMemory
-    of_cudnn: bool = False  # every plan of cuDNN's asked for more than there was
+    of_cudnn: Workspace | None = None  # every plan for which asked for more than there was
 
     @property
     def message(self) -> str:
-        """What PyTorch raises: try_plans in ATen/native/cudnn/Conv_v8.cpp swallows cuDNN's lack of memory."""
-        if self.of_cudnn:
-            return "GET was unable to find an engine to execute this computation"
+        """What PyTorch raises; run_single_conv in ATen/native/cudnn/Conv_v8.cpp swallows that memory lacked."""
+        if self.of_cudnn is not None:
+            way = "FIND" if self.of_cudnn.settings.benchmark else "GET"
+            return f"{way} was unable to find an engine to execute this computation"
         return oom_message(self.oom)
 
 
@@ -166,7 +167,8 @@ class Replaying:
             if watch is not None:
                 watch(number)
             if refused is not None:
-                of_cudnn = isinstance(event, Ask) and isinstance(self._answers[event.workspace], Answer)
+                asked = event.workspace if isinstance(event, Ask) else None
+                of_cudnn = asked if asked and isinstance(self._answers[asked], Answer) else None
                 return Failure(place_of(self._timeline, number), refused, of_cudnn)
             if self.allocator.counters.allocated_peak > peak:
                 peak, self.peak_event = self.allocator.counters.allocated_peak, number
