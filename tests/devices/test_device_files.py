@@ -50,7 +50,13 @@ def test_memory_alone_says_whose_the_rest_is(gib: float, like: str) -> None:
 
 @pytest.mark.parametrize(
     ("memory_bytes", "says"),
-    [(0, "cannot have 0 B"), (-GIB, "cannot have -1.00 GiB"), (10 * 2**40 + 1, "no GPU has 10.00 TiB")],
+    [
+        (0, "cannot have 0 B"),
+        (-GIB, "cannot have -1.00 GiB"),
+        (5, "no GPU has 5 B of memory; give a size with its unit"),
+        (64 * 2**20 - 1, "give a size with its unit"),
+        (10 * 2**40 + 1, "no GPU has 10.00 TiB"),
+    ],
 )
 def test_absurd_sizes(memory_bytes: int, says: str) -> None:
     for base in (None, find_device("T4")):
@@ -59,7 +65,7 @@ def test_absurd_sizes(memory_bytes: int, says: str) -> None:
         assert "10.5GiB" in str(caught.value)
 
 
-@given(st.integers(1, 10 * 2**40))
+@given(st.integers(64 * 2**20, 10 * 2**40))
 def test_every_other_size_is_taken_as_given(memory_bytes: int) -> None:
     assert custom_device(memory_bytes).usable == Range.exact(memory_bytes)
 

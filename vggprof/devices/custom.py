@@ -8,6 +8,9 @@ from vggprof.devices.ranges import Range
 from vggprof.errors import DeviceError
 from vggprof.units import format_bytes
 
+# Less is a size without its unit: 5 for 5GiB. A context alone takes more on any GPU.
+_LEAST_MEMORY_BYTES = 64 * 2**20
+
 
 def custom_device(memory_bytes: int, base: Device | None = None) -> Device:
     """Return *base* with *memory_bytes* of memory, all of which processes can have, as the user says.
@@ -19,6 +22,8 @@ def custom_device(memory_bytes: int, base: Device | None = None) -> Device:
     size = format_bytes(memory_bytes)
     if memory_bytes <= 0:
         raise DeviceError(f"a GPU cannot have {size} of memory; give a size like 10.5GiB")
+    if memory_bytes < _LEAST_MEMORY_BYTES:
+        raise DeviceError(f"no GPU has {size} of memory; give a size with its unit, like 10.5GiB")
     if memory_bytes > MAX_MEMORY_BYTES:
         raise DeviceError(f"no GPU has {size} of memory; give a size like 10.5GiB, at most 10TiB")
     like = base or _stand_in(memory_bytes)
