@@ -48,7 +48,7 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """What PyTorch raises; run_single_conv in ATen/native/cudnn/Conv_v8.cpp swallows that memory lacked."""
+        """What PyTorch raises; run_single_conv in ATen/native/cudnn/Conv_v8.cpp swallows lack of memory."""
         if self.of_cudnn is not None:
             way = "FIND" if self.of_cudnn.settings.benchmark else "GET"
             return f"{way} was unable to find an engine to execute this computation"
