@@ -165,6 +165,7 @@ def _difference(report: MeasuredReport) -> Json:
         return None
     return {
         **{each.name: each.difference for each in report.quantities},
+        "within": {each.name: each.within for each in report.quantities},
         "flops_per_s": {work.part: work.flops_per_s for work in report.works},
         "events_compared": report.events_compared,
         "first_event": None if report.parting is None else _parting(report.parting),

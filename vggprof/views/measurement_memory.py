@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from vggprof.compare.measured import MeasuredReport, Quantity
 from vggprof.compare.parting import Difference, Parting
-from vggprof.measurement import AllocatorEvent, Memory
+from vggprof.measurement import AllocatorEvent, Memory, MemoryMark
+from vggprof.memory.place import Place
 from vggprof.units import format_bytes
 from vggprof.views.document import Block, Cell, Column, Lines, Table, Unit
 
@@ -39,6 +40,7 @@ def memory_blocks(report: MeasuredReport) -> Iterator[Block]:
             Column("low", Unit.BYTES),
             Column("high", Unit.BYTES),
             Column("difference", Unit.BYTES),
+            Column("within", Unit.TEXT),
         ),
         rows,
     )
@@ -52,7 +54,8 @@ def memory_blocks(report: MeasuredReport) -> Iterator[Block]:
 def _quantity(quantity: Quantity) -> tuple[Cell, ...]:
     predicted = quantity.predicted
     ends = (None, None, None) if predicted is None else (predicted.likely, predicted.low, predicted.high)
-    return _NAMES[quantity.name], quantity.measured, *ends, quantity.difference
+    within = None if quantity.within is None else "yes" if quantity.within else "no"
+    return _NAMES[quantity.name], quantity.measured, *ends, quantity.difference, within
 
 
 def _lines(report: MeasuredReport) -> Iterator[str]:
@@ -71,22 +74,29 @@ def _lines(report: MeasuredReport) -> Iterator[str]:
 
 
 def _parting(parting: Parting) -> Iterator[str]:
-    place, mark = parting.place, parting.mark
-    where = "" if place is None else f", predicted in {place.phase.value}"
-    if place is not None:
-        where += "" if place.step is None else f" of step {place.step}"
-        where += "" if place.layer is None else f", {place.layer}"
-        where += "" if place.op is None else f" ({place.op})"
-    after = ""
-    if mark is not None:
-        after = (
-            f", measured after the mark {mark.phase}{'' if mark.step is None else f' of step {mark.step}'}"
-        )
     yield (
         f"The allocator's events are the same up to number {parting.number:,}; there is "
-        f"{_DIFFERENCES[parting.difference]}{where}{after}."
+        f"{_DIFFERENCES[parting.difference]}{_place(parting.place)}{_mark(parting.mark)}."
     )
     yield f"Predicted: {_event(parting.predicted)}; measured: {_event(parting.measured)}"
+
+
+def _place(place: Place | None) -> str:
+    """Return where the prediction is: ``, predicted in backward of step 0, conv1_1 (aten...)``."""
+    if place is None:
+        return ""
+    if place.step is None:
+        return ", while the model moves in"
+    layer = "" if place.layer is None else f", {place.layer}"
+    op = "" if place.op is None else f" ({place.op})"
+    return f", predicted in {place.phase.value} of step {place.step}{layer}{op}"
+
+
+def _mark(mark: MemoryMark | None) -> str:
+    """Return where the measurement is: ``, measured after the mark loss of step 0``."""
+    if mark is None:
+        return ""
+    return f", measured after the mark {mark.phase}{'' if mark.step is None else f' of step {mark.step}'}"
 
 
 def _event(event: AllocatorEvent | None) -> str:

@@ -81,9 +81,10 @@ def document(report: MeasuredReport) -> Document:
     """Return all of *report*."""
     measurement = report.measurement
     device = measurement.environment.device_name or measurement.conditions.device
+    told = measurement.timing is not None or measurement.memory is not None
     notes = (
         Notes("Assumed of the prediction", report.notes),
-        Notes("How to read this", (*_READING, NOT_MODELLED)),
+        Notes("How to read this", (*_READING, NOT_MODELLED) if told else ()),
     )
     return Document(
         f"{measurement.conditions.arch}: measured on {device}",
