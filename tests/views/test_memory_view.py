@@ -94,6 +94,12 @@ def test_csv_is_one_table(several: MemoryReport) -> None:
     assert [row["what"] for row in rows].count("card") == len(ladder())
     assert {"card", "mark", "share"} == {row["what"] for row in rows}
     assert all(row["allocated_bytes"].isdigit() for row in rows if row["what"] != "card")
+    cards = [
+        (row["card"], row["verdict"], row["phase"], row["kind"]) for row in rows if row["what"] == "card"
+    ]
+    told = [card.prediction for card in several.cards]
+    assert cards == [(prediction.device.name, prediction.status.value, "", "") for prediction in told]
+    assert {(row["card"], row["verdict"]) for row in rows if row["what"] != "card"} == {("", "")}
 
 
 def test_what_the_numbers_rest_on_is_said(small: MemoryReport) -> None:

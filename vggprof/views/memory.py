@@ -18,7 +18,17 @@ from vggprof.views.phrases import NOT_MODELLED, say_setup
 from vggprof.views.table import text_of
 from vggprof.views.verdict import verdict
 
-_CSV_HEADER = ("what", "step", "phase", "layer", "kind", "allocated_bytes", "reserved_bytes")
+_CSV_HEADER = (
+    "what",
+    "card",
+    "verdict",
+    "step",
+    "phase",
+    "layer",
+    "kind",
+    "allocated_bytes",
+    "reserved_bytes",
+)
 
 _LADDER_NOTE = (
     "No GPU was named and none is here: these are common cards. Name one with --gpu for its largest batch, "
@@ -204,23 +214,26 @@ def _csv_rows(report: MemoryReport) -> Iterator[tuple[Cell, ...]]:
     """Yield each card, then marks and what the peak is made of; of tensors where there are several cards."""
     for card in report.cards:
         p = card.prediction
-        yield (
-            "card",
-            None,
-            p.status.value,
-            None,
-            p.device.name,
-            p.peak_allocated.likely,
-            p.peak_reserved.likely,
-        )
+        sizes = p.peak_allocated.likely, p.peak_reserved.likely
+        yield "card", p.device.name, p.status.value, None, None, None, None, *sizes
     only = report.single
     if only is not None and report.composition is not None:
         for mark in only.prediction.shown.marks:
-            yield "mark", mark.step, mark.phase, None, None, mark.allocated_bytes, mark.reserved_bytes
+            yield (
+                "mark",
+                None,
+                None,
+                mark.step,
+                mark.phase,
+                None,
+                None,
+                mark.allocated_bytes,
+                mark.reserved_bytes,
+            )
         for kind, nbytes in report.composition.breakdown_bytes.items():
-            yield "share", None, None, None, kind, nbytes, None
+            yield "share", None, None, None, None, None, kind, nbytes, None
         return
     for at in report.tensors.marks:
-        yield "mark", at.step, at.phase, None, None, at.allocated_bytes, None
+        yield "mark", None, None, at.step, at.phase, None, None, at.allocated_bytes, None
     for share in report.tensors.shares:
-        yield "share", None, None, share.layer, share.kind.value, share.allocated_bytes, None
+        yield "share", None, None, None, None, share.layer, share.kind.value, share.allocated_bytes, None
