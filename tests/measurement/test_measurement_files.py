@@ -1,6 +1,7 @@
 """Files of measurements: what comes back is what went in, and nothing else is read."""
 
 import json
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,25 @@ from hypothesis import given
 from measurement_made import measurements, on_cpu
 
 from vggprof.errors import FileFormatError, UsageError
-from vggprof.measurement import AllocatorEvent, Measurement, Memory, read_measurements, write_measurements
+from vggprof.measurement import (
+    AllocatorEvent,
+    Conditions,
+    Environment,
+    Kernel,
+    LayerTime,
+    Measurement,
+    Memory,
+    MemoryMark,
+    PhaseTime,
+    Samples,
+    Sensor,
+    Timing,
+    read_measurements,
+    write_measurements,
+)
 from vggprof.measurement.decode import from_json
 from vggprof.measurement.encode import to_json
+from vggprof.trace import Setup
 
 
 @given(measurements)
@@ -132,3 +149,18 @@ def test_no_file_and_no_place(tmp_path: Path) -> None:
 def _document() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(to_json(on_cpu()))
     return document
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "measurement-file.md").read_text()
+
+
+@pytest.mark.parametrize("kind", [Samples, Kernel, MemoryMark, AllocatorEvent, Sensor, PhaseTime, Setup])
+def test_every_key_is_documented(kind: Any) -> None:  # noqa: ANN401
+    assert all(f"`{field.name}`" in PAGE for field in fields(kind))
+
+
+@pytest.mark.parametrize("kind", [Measurement, Conditions, Environment, Timing, LayerTime, Memory])
+def test_what_may_be_left_out_is_marked(kind: Any) -> None:  # noqa: ANN401
+    for field in fields(kind):
+        assert f"`{field.name}`" in PAGE
+        assert (f"`{field.name}`*" in PAGE) is (field.default is not MISSING), field.name

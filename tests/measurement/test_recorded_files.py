@@ -322,3 +322,10 @@ def test_a_small_file_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr("vggprof.measurement.recorded.MAX_UNPACKED_BYTES", 100)
     with pytest.raises(FileFormatError, match="unpacks to more than 100 bytes"):
         read_measurements(written(tmp_path, "memory", [MEMORY], [EVENTS]))
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recorded").glob("*/*.jsonl")), ids=str)
+def test_recordings_of_gpus_are_read(path: Path) -> None:
+    measurements = read_measurements(path)
+    assert {each.conditions.device for each in measurements} == {"cuda"}
+    assert any(each.status is Status.OK for each in measurements)
