@@ -347,12 +347,14 @@ def _trace_arch(arch: str, setup: Setup, *, first: Callable[[], None] = lambda: 
 
     def make() -> Trace:
         first()
+        from vggprof.analyzers.stages import stage_names
         from vggprof.network.load import load
         from vggprof.tracing import trace_network
 
         with redirect_stdout(sys.stderr):  # what a network prints as it runs is no part of a result
             network = load(named)
-            return trace_network(network.module, network.input_shape, setup, arch=arch)
+            module, shape = network.module, network.input_shape
+            return trace_network(module, shape, setup, arch=arch, stages=stage_names)
 
     return cached_trace(arch, setup, make, content_key=content_key(named))
 

@@ -51,7 +51,8 @@ def real_marks(loop: Loop) -> Marks:
     """Live bytes at every mark of *loop*, as torch's profiler counts the CPU's allocations."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as run:
         loop.run(lambda step, name: _say(f"mark {step} {name}"))
-    live, marks = 0, []
+    live = 0
+    marks: Marks = []
     for event in sorted(_events(run), key=lambda event: event.start_time_ns):
         kind, fields = event.typed
         if kind == torch._C._profiler._EventType.Allocation:
@@ -64,7 +65,8 @@ def real_marks(loop: Loop) -> Marks:
 
 def traced_marks(trace: Trace, unit: int = 1) -> Marks:
     """Live bytes at every mark of *trace*, each storage rounded up to *unit*."""
-    live, marks = 0, []
+    live = 0
+    marks: Marks = []
     for event in trace.events:
         match event:
             case Born(storage):

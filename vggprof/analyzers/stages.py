@@ -69,6 +69,11 @@ def layer_stages(trace: Trace) -> tuple[Stage, ...]:
     )
 
 
+def stage_names(trace: Trace) -> tuple[str, ...]:
+    """Return the name of the stage of every layer, in the order of the layers."""
+    return tuple(stage.name for stage in layer_stages(trace))
+
+
 def _layer_places(trace: Trace, results: dict[int, _Place]) -> list[_Place]:
     """Return where each layer's output lies.
 

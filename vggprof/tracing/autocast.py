@@ -50,6 +50,15 @@ class Autocast:
         """Cast from here on."""
         self.enabled = self.dtype is not None
 
+    def pause(self) -> None:
+        """Cast no more, but keep the weight copies: the region may go on."""
+        self.enabled = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether weight copies are kept though nothing is cast."""
+        return bool(self._copies) and not self.enabled
+
     def end(self) -> None:
         """Cast no more; weight copies die, unless the backward pass needs them."""
         self.enabled = False

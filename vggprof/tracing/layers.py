@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class LayerLog:
         self._count: Counter[tuple[bool, str]] = Counter()
         self._layer_of_node: dict[int, int] = {}
         self._handled: BaseException | None = None
-        self._failed: tuple[BaseException, _Call] | None = None
+        self._failed: tuple[Callable[[], BaseException | None], _Call] | None = None
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer that ran, in order."""
@@ -92,7 +93,7 @@ class LayerLog:
 
     def failed_at(self, error: BaseException) -> str:
         """Name the innermost call that *error* left and what came in, for a message; "" if it left none."""
-        if self._failed is None or self._failed[0] is not error:
+        if self._failed is None or self._failed[0]() is not error:
             return ""
         call = self._failed[1]
         came_in = ", ".join("x".join(map(str, shape)) for shape in call.input_shapes) or "nothing"
@@ -132,8 +133,8 @@ class LayerLog:
     def _leave(self, result: object) -> None:
         call = self._stack.pop()
         error = self._raised()
-        if error is not None and (self._failed is None or self._failed[0] is not error):
-            self._failed = error, call
+        if error is not None and (self._failed is None or self._failed[0]() is not error):
+            self._failed = _loosely(error), call
         if call.layer is not None:
             known = self._calls[call.layer]
             known.output_shape = known.output_shape or shape_of(result)
@@ -155,6 +156,18 @@ class LayerLog:
             if call.layer == len(self._calls):
                 self._calls.append(call)
         return call.layer
+
+
+def _loosely(error: BaseException) -> Callable[[], BaseException | None]:
+    """Return *error* when called, as long as others hold it: its traceback keeps tensors alive.
+
+    A checkpoint ends its recomputation by an exception (_StopRecomputationError), which is nobody's failure.
+    Errors that torch itself raises can only be held for good.
+    """
+    try:
+        return weakref.ref(error)
+    except TypeError:
+        return lambda: error
 
 
 def _next_node() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 
 from vggprof.errors import ArchError, VggprofError
 from vggprof.trace import Amp, Dtype, Layout, Phase, Setup, Shape, Trace, ZeroGrad
+from vggprof.tracing.changes import Changes, Look, StageNames, changed, changes_of
 from vggprof.tracing.device import move_to_device
 from vggprof.tracing.optimizers import MetaGradScaler, make_optimizer
 from vggprof.tracing.session import Session
@@ -26,18 +28,51 @@ from vggprof.tracing.workload import LabelShapeError, Workload, classification
 # Optimizer state appears in the first step, and the peak of what is reserved often comes in the second.
 STEPS = 3
 
+_NEEDED = "something that the trace does not show still needs what they take"
+
 # Hooks of torch.optim and torch.nn hear of every thread.
 _ONE_AT_A_TIME = threading.RLock()
 
 
-def trace_network(
-    module: nn.Module, input_shape: Shape, setup: Setup, *, arch: str, steps: int = STEPS
+def trace_network(  # noqa: PLR0913 - the network, how it is run, and how its parts are named
+    module: nn.Module,
+    input_shape: Shape,
+    setup: Setup,
+    *,
+    arch: str,
+    steps: int = STEPS,
+    stages: StageNames | None = None,
 ) -> Trace:
     """Trace *steps* of the reference loop on *module*, which lies on meta, with samples of *input_shape*.
 
-    Raises ArchError where the network cannot run on such samples, naming the layer and what came in.
+    *stages* names the stage of each layer of a trace; checkpoints need it. Raises ArchError where the network
+    cannot run on such samples, naming the layer and what came in, and where *setup* names what is not there.
+    """
+    changes = network_changes(module, input_shape, setup, arch=arch, stages=stages)
+    with changed(module, changes):
+        try:
+            return _trace_steps(module, input_shape, setup, arch=arch, steps=steps)
+        except ArchError as error:
+            if changes.in_place and "inplace" in str(error):
+                raise ArchError(f"{arch}: its activations cannot run in place: {_NEEDED}") from error
+            raise
+
+
+def network_changes(
+    module: nn.Module, input_shape: Shape, setup: Setup, *, arch: str, stages: StageNames | None = None
+) -> Changes:
+    """Return what *setup* changes in *module*, which lies on meta and is brought into its mode and layout.
+
+    The names hold for the same network elsewhere. Raises as `trace_network`.
     """
     _prepare(module, setup, arch)
+    plain = replace(setup, accumulate=1)
+    inputs = classification(plain, input_shape, labels=(), steps=1).inputs
+    look = Look(lambda: _trace_steps(module, input_shape, plain, arch=arch, steps=1), inputs, stages)
+    return changes_of(module, setup, look)
+
+
+def _trace_steps(module: nn.Module, input_shape: Shape, setup: Setup, *, arch: str, steps: int) -> Trace:
     labels: Shape = (setup.batch,)
     try:
         workload = classification(setup, input_shape, labels=labels, steps=steps)
@@ -90,7 +125,7 @@ def _traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *,
 def _train(session: Session, setup: Setup, workload: Workload) -> None:
     with session.phase(Phase.MODEL):
         move_to_device(session, setup)
-        optimizer = make_optimizer(workload.optimizer, session.module.parameters())
+        optimizer = make_optimizer(workload.optimizer, trained(session.module))
         scaler = MetaGradScaler() if setup.amp is Amp.FP16 else None
     training = Training(session, workload, optimizer, scaler)
     for step in range(workload.steps):
@@ -105,6 +140,11 @@ def _infer(session: Session, setup: Setup, workload: Workload) -> None:
     for step in range(workload.steps):
         inference.step(step)
     session.recorder.close()
+
+
+def trained(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of *module* that want gradients: what people give their optimizer."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 class Training:

@@ -37,7 +37,7 @@ class Session:
         self.module = module
         self.log = LayerLog(module)
         self.autocast = Autocast(_AMP_DTYPE[amp])
-        self.recorder = Recorder(self.log.current)
+        self.recorder = Recorder(self._layer)
         self._in_optimizer = False
         self._forward_ran = False
         self._recomputing: nn.Module | None = None
@@ -155,11 +155,19 @@ class Session:
         if self._recomputing is None and torch._C._current_autograd_node() is not None:
             self._recomputing = module
             self._way.__enter__()  # type: ignore[no-untyped-call]
+            self.autocast.begin()
 
     def _module_ended(self, module: nn.Module, *_: object) -> None:
         if module is self._recomputing:
             self._recomputing = None
             self._way.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self.autocast.pause()
+
+    def _layer(self) -> int | None:
+        """Layer that runs; where it is autograd's own turn again, a recomputation's autocast region ends."""
+        if self.autocast.paused and not self.log.inside:
+            self.autocast.end()
+        return self.log.current()
 
     def _optimizer_begins(self, optimizer: TorchOptimizer, *_: object) -> None:
         self._in_optimizer = True
