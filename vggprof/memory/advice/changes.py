@@ -63,7 +63,7 @@ class Pieces:
     """The images of a batch go through in as many pieces; in training their gradients are summed."""
 
     count: int
-    batch_norm: bool = False  # whether statistics of a batch become those of a piece
+    batch_norm: bool = False  # whether there is one, whose statistics become those of a piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +124,11 @@ class Price(IntEnum):
 
 
 def price(change: Change) -> Price:
-    """Return what kind of price *change* has; pieces of a batch are another training to batch norm."""
+    """Return what kind of price *change* has."""
     match change:
         case InPlace() | SetToNone() | Expandable() | MaxSplit():
             return Price.FREE
-        case Pieces(_, True) | Lighter() | FreezeBackbone():
+        case Lighter() | FreezeBackbone():
             return Price.LEARNING
         case BenchmarkOff() | DeterministicOff() | ChannelsLast() | Pieces() | Autocast():
             return Price.CHEAP

@@ -8,10 +8,10 @@ from dataclasses import replace
 from vggprof.analyzers import Live, live_series
 from vggprof.errors import VggprofError
 from vggprof.memory.advice.changes import Case
-from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.forecast import Card, Forecast
-from vggprof.memory.run import End
-from vggprof.memory.verdict import Prediction, Room, Status, predict
+from vggprof.memory.run import Answers, End, run
+from vggprof.memory.timeline import Timeline
+from vggprof.memory.verdict import Prediction, Room, predict
 from vggprof.trace import Kind, Setup, Trace
 from vggprof.trace.traces import Traces
 
@@ -42,7 +42,7 @@ class Meter:
         self._card = card
         self._asked = asked.setup
         self._make = traces
-        self._room = _room_at_worst(card, prediction, asked.allocator)
+        self._room = _most_bytes(card)
         self._traces: dict[Setup, Trace | VggprofError] = {}
         self._predictions: dict[Case, Prediction] = {asked: prediction}
         self._lines: dict[Setup, Traces] = {}
@@ -64,7 +64,7 @@ class Meter:
     def prediction(self, case: Case) -> Prediction:
         """Return what *case* comes to on the card. Raises VggprofError where it cannot be run."""
         if case not in self._predictions:
-            self._predictions[case] = self._predicted(self.trace(case.setup), case)
+            self._predictions[case] = predict(*self._asked_of(case, self.trace(case.setup)))
         return self._predictions[case]
 
     def fits(self, case: Case) -> bool:
@@ -78,16 +78,24 @@ class Meter:
                 self._once(self._bare(case.setup), _staying_bytes) <= self._room
                 and self._pieces_may_fit(case)
                 and self._once(case.setup, _live_bytes) <= self._room
-                and self.prediction(case).status is Status.FITS
+                and self._replays(case, self.trace(case.setup))
             )
         except VggprofError:
             return False
 
-    def _predicted(self, trace: Trace, case: Case) -> Prediction:
+    def _replays(self, case: Case, trace: Trace) -> bool:
+        """Whether *trace* gets through with the settings of *case* where all unknown turns out badly.
+
+        That is what FITS means, in one run where a prediction takes several.
+        """
+        line, answers, room = self._asked_of(case, trace)
+        return run(line, answers, room.machine(End.HIGH), End.HIGH).fits
+
+    def _asked_of(self, case: Case, trace: Trace) -> tuple[Timeline, Answers, Room]:
         changed = copy(self._forecast)  # it shares the workers
         changed.traces = lambda _batch: trace
         changed.software = replace(changed.software, settings=case.settings, allocator=case.allocator)
-        return predict(*changed.asked(case.setup.batch, self._card))
+        return changed.asked(case.setup.batch, self._card)
 
     def _bare(self, setup: Setup) -> Setup:
         """Return the asked setup with what *setup* learns, and how: what stays is theirs in common."""
@@ -112,7 +120,7 @@ class Meter:
             return True
         if _shared_bytes(self.trace(whole), pieces=pieces) > self._room:
             return False
-        return pieces == 2 or self._predicted(self._alone(setup), case).status is Status.FITS
+        return pieces == 2 or self._replays(case, self._alone(setup))
 
     def _alone(self, setup: Setup) -> Trace:
         """Return the trace of one piece of *setup* as a step of its own, from the line over batches."""
@@ -123,11 +131,10 @@ class Meter:
         return self._lines[line](setup.batch)
 
 
-def _room_at_worst(card: Card, asked: Prediction, config: AllocatorConfig) -> int:
-    """Return bytes that the allocator can have on *card* at the high end of what is not known."""
-    room = Room(card.device, config, asked.context, card.held_by_others_bytes, card.limit_bytes)
-    machine = room.machine(End.HIGH)
-    return min(n for n in (machine.capacity_bytes, machine.limit_bytes) if n is not None)
+def _most_bytes(card: Card) -> int:
+    """Return the most that can be reserved on *card* at the high end of need, whatever the context."""
+    usable = card.device.usable.low - card.held_by_others_bytes
+    return usable if card.limit_bytes is None else min(usable, card.limit_bytes)
 
 
 def _live_bytes(trace: Trace) -> int:

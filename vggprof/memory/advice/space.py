@@ -31,8 +31,8 @@ from vggprof.trace import Amp, Dtype, Layout, Optimizer, Setup, Trace, ZeroGrad
 
 # More pieces of a batch are not tried: a trace holds each of them.
 MAX_PIECES = 16
-# In combinations the first is tried; small blocks come from segments of 20 MiB, so that less makes no sense.
-_SPLIT_MIB = (128, 64, 256, 512)
+# torch refuses sizes up to 20; what is tried stands for "most activations" and "only large ones".
+_SPLIT_MIB = (128, 512)
 # NVIDIA's CUDA programming guide, table of arithmetic throughput: bfloat16 from 8.0 on.
 _FIRST_WITH_BF16 = (8, 0)
 
@@ -52,16 +52,14 @@ _LIGHTER = (Optimizer.MOMENTUM, Optimizer.SGD)
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What is tried: combinations of at most one change an axis; those of *alone* are tried by themselves."""
+    """What is tried: combinations of at most one change an axis."""
 
     axes: tuple[Axis, ...]
-    alone: Axis
 
     @property
     def singles(self) -> tuple[Change, ...]:
-        """Every change, each once, the cheapest first."""
-        every = (*(change for axis in self.axes for change in axis), *self.alone)
-        return tuple(sorted(every, key=lambda change: cost((change,))))
+        """Every change, the cheapest first."""
+        return tuple(sorted(chain(*self.axes), key=lambda change: cost((change,))))
 
     def combinations(self) -> Iterator[tuple[Change, ...]]:
         """Yield every combination of one change or more, a cheaper one before a dearer one."""
@@ -84,16 +82,15 @@ def space_of(case: Case, trace: Trace, capability: tuple[int, int], *, retraced:
 
     Without *retraced* no other setup can be traced, and only settings change.
     """
-    split, *others = map(MaxSplit, _SPLIT_MIB)
     splittable = case.allocator.max_split_bytes == UNLIMITED and not case.allocator.expandable_segments
     growing = () if case.allocator.expandable_segments else (Expandable(),)
     settings: list[Axis] = [
-        (*growing, *((split,) if splittable else ())),
+        (*growing, *(map(MaxSplit, _SPLIT_MIB) if splittable else ())),
         (BenchmarkOff(),) if case.settings.benchmark else (),
         (DeterministicOff(),) if case.settings.deterministic else (),
     ]
     setups = _setups(case.setup, trace, capability) if retraced else []
-    return Space(tuple(filter(None, [*settings, *setups])), alone=tuple(others if splittable else ()))
+    return Space(tuple(filter(None, [*settings, *setups])))
 
 
 def _setups(setup: Setup, trace: Trace, capability: tuple[int, int]) -> list[Axis]:
