@@ -31,8 +31,8 @@ def measure_all(
     What cannot be kept is measured all the same; the reason comes with the result. Raises as
     `vggprof.profiler.isolation.measure` does, and FileFormatError before any work for a damaged store.
     """
-    from vggprof.profiler import isolation
-    from vggprof.profiler.sweep import of_batches, to_the_largest
+    from vggprof.profiler import isolation  # noqa: PLC0415 - commands that measure nothing do without
+    from vggprof.profiler.sweep import of_batches, to_the_largest  # noqa: PLC0415
 
     arch, trouble = request.conditions.arch, list[VggprofError]()
     if store:

@@ -19,7 +19,7 @@ from vggprof.profiler.environment import here
 from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
 from vggprof.profiler.graph import as_graph
 from vggprof.profiler.layer_times import layer_times
-from vggprof.profiler.place import choose_device, prepare, ran_out_of_memory
+from vggprof.profiler.place import choose_device, lift_limit, prepare, ran_out_of_memory
 from vggprof.profiler.plan import Protocol, Request
 from vggprof.profiler.sensors import Sensors, watched
 from vggprof.profiler.stage import Loop, Unwatched, set_up
@@ -50,6 +50,7 @@ def measured(request: Request, channel: Channel) -> Measurement:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
+            lift_limit()  # to tell takes memory, too
             return run.ended(Status.OOM, _one_line(error))
         return run.ended(Status.OK, None)
 

@@ -67,10 +67,22 @@ def _limit_address_space(limit_bytes: int) -> None:
     """Let the process take *limit_bytes* of address space more than it has by now, libraries and all."""
     import resource  # noqa: PLC0415 - not there on Windows
 
-    torch.ones(2**20).add_(1)  # threads take their stacks and arenas before the limit holds
+    # What torch imports and starts when it first trains is no part of the training: libraries, threads.
+    weight = torch.nn.Parameter(torch.ones(2**20))
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    torch.optim.SGD([weight]).step()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + limit_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + limit_bytes, most))
+
+
+def lift_limit() -> None:
+    """Let the process take address space again as before it was limited."""
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415 - not there on Windows
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
