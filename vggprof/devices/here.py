@@ -78,8 +78,8 @@ def demand_gpu(selection: str | None = None) -> GpuHere:
 
 def the_gpu(found: Survey, selection: str | None = None) -> GpuHere:
     """Return the first GPU of *found* that *selection* lets through; raises as `demand_gpu` does."""
-    if found.reason is not None:
-        raise GpuUnavailable(f"no GPU is usable here: {found.reason}")
+    if not found.gpus:
+        raise GpuUnavailable(f"no GPU is usable here: {found.reason or 'none is listed'}")
     chosen = visible_gpus(found.gpus, selection)
     if not chosen:
         raise GpuUnavailable(
