@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from vggprof.measurement import LayerTime, Measurement, Status, Summary, summarize
 
-_TIMES = ("step", "forward", "backward", "optimizer", "host_step")
 _COUNTED = ("peak_allocated_bytes", "peak_reserved_bytes")
 _SAMPLED = ("process_bytes",)
 
@@ -96,15 +95,9 @@ def diff(first: Measurement, second: Measurement, names: tuple[str, str] = ("fir
 
 
 def _times(first: Measurement, second: Measurement) -> Iterator[Change]:
-    for name in _TIMES:
-        before, after = _summary(first, name), _summary(second, name)
-        if before is not None and after is not None:
-            yield _time(f"{name}_ms", before, after)
-
-
-def _summary(measurement: Measurement, name: str) -> Summary | None:
-    samples = getattr(measurement.timing, name, None)
-    return None if samples is None else summarize(samples)
+    for name, before in first.times.items():
+        if name in second.times:
+            yield _time(f"{name}_ms", summarize(before), summarize(second.times[name]))
 
 
 def _time(name: str, before: Summary, after: Summary) -> Change:

@@ -77,16 +77,15 @@ def step_works(measurement: Measurement, table: LayerTable) -> tuple[Work, ...]:
 
 
 def _step_works(measurement: Measurement, table: LayerTable) -> Iterator[Work]:
-    timing, totals = measurement.timing, table.totals
-    if timing is None:
-        return
-    for part, macs, samples in (
-        ("forward", totals.macs, timing.forward),
-        ("backward", totals.macs_backward, timing.backward),
-        ("step", totals.macs + totals.macs_backward, timing.step),
-    ):
-        if samples is not None:
-            yield Work(part, macs, summarize(samples).median_ms)
+    totals = table.totals
+    macs = {
+        "forward": totals.macs,
+        "backward": totals.macs_backward,
+        "step": totals.macs + totals.macs_backward,
+    }
+    for part, samples in measurement.times.items():
+        if part in macs:
+            yield Work(part, macs[part], summarize(samples).median_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +109,10 @@ def rests(measurement: Measurement) -> tuple[Rest, ...]:
 
 def _rests(measurement: Measurement) -> Iterator[Rest]:
     for part in ("forward", "backward", "optimizer"):
-        samples = getattr(measurement.timing, part, None)
         times = [getattr(layer, f"{part}_ms") for layer in measurement.layers]
         known = [time for time in times if time is not None]
-        if samples is not None and known:
-            yield Rest(part, summarize(samples).median_ms, fsum(known))
+        if part in measurement.times and known:
+            yield Rest(part, summarize(measurement.times[part]).median_ms, fsum(known))
 
 
 def layer_works(

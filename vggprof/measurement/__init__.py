@@ -3,6 +3,7 @@
 from vggprof.measurement.files import read_measurements, text_of, write_measurements
 from vggprof.measurement.statistics import Summary, median_interval, relative_spread, summarize
 from vggprof.measurement.values import (
+    TIMES,
     AllocatorEvent,
     Conditions,
     Environment,
@@ -20,6 +21,7 @@ from vggprof.measurement.values import (
 )
 
 __all__ = [
+    "TIMES",
     "AllocatorEvent",
     "Conditions",
     "Environment",

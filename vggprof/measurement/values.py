@@ -75,6 +75,10 @@ class Samples:
             raise ValueError("a throttled sample is not among the samples")
 
 
+# The fields of `Timing` that are times, in the order in which they are shown.
+TIMES = ("forward", "backward", "optimizer", "step", "host_step")
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Times of whole steps: of the device where there is one, and what the host took to issue them.
@@ -201,3 +205,9 @@ class Measurement:
     sensors: tuple[Sensor, ...] = ()
     began: str | None = None  # UTC, ISO 8601
     phases: tuple[PhaseTime, ...] = ()  # in the place of `timing`, where the samples are not known
+
+    @property
+    def times(self) -> dict[str, Samples]:
+        """The times that were taken, by their name in `TIMES`; empty where nothing was timed."""
+        found = ((name, getattr(self.timing, name, None)) for name in TIMES)
+        return {name: samples for name, samples in found if samples is not None}

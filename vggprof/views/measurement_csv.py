@@ -10,7 +10,6 @@ from vggprof.views.document import Cell
 # *of* is a part of the step, a layer, or a mark with its step; *predicted* is empty where nothing is.
 HEADER = ("arch", "batch", "status", "kind", "of", "quantity", "measured", "predicted")
 
-_TIMES = ("forward", "backward", "optimizer", "step", "host_step")
 _LAYER = ("forward_ms", "backward_ms", "dgrad_ms", "wgrad_ms", "optimizer_ms")
 
 
@@ -24,11 +23,9 @@ def rows(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
 
 
 def _times(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
-    for name in _TIMES:
-        samples = getattr(report.measurement.timing, name, None)
-        if samples is not None:
-            for quantity, value in asdict(summarize(samples)).items():
-                yield "timing", name, quantity, value, None
+    for name, samples in report.measurement.times.items():
+        for quantity, value in asdict(summarize(samples)).items():
+            yield "timing", name, quantity, value, None
     for phase in report.measurement.phases:
         for quantity in ("median_ms", "p25_ms", "p75_ms", "min_ms", "n"):
             yield phase.clock, phase.phase, quantity, getattr(phase, quantity), None

@@ -7,10 +7,8 @@ from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.parting import Parting
 from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
-from vggprof.measurement import AllocatorEvent, Measurement, Samples, Summary, summarize
+from vggprof.measurement import TIMES, AllocatorEvent, Measurement, Samples, summarize
 from vggprof.views.json import Json, setup_json
-
-_TIMES = ("forward", "backward", "optimizer", "step", "host_step")
 
 
 def result(report: MeasuredReport) -> dict[str, Json]:
@@ -78,7 +76,7 @@ def _environment(measurement: Measurement) -> Json:
 def _timing(measurement: Measurement) -> Json:
     """Return each time's statistics; what was not timed is null."""
     timing = measurement.timing
-    times: dict[str, Json] = {f"{name}_ms": _samples(getattr(timing, name, None)) for name in _TIMES}
+    times: dict[str, Json] = {f"{name}_ms": _samples(measurement.times.get(name)) for name in TIMES}
     return {
         "clock": None if timing is None else timing.clock,
         "converged": None if timing is None else timing.converged,
@@ -88,10 +86,9 @@ def _timing(measurement: Measurement) -> Json:
 
 
 def _samples(samples: Samples | None) -> Json:
-    return None if samples is None else _summary(summarize(samples))
-
-
-def _summary(summary: Summary) -> Json:
+    if samples is None:
+        return None
+    summary = summarize(samples)
     return {
         "median": summary.median_ms,
         "p25": summary.p25_ms,

@@ -17,13 +17,7 @@ _OUTCOMES = {
     Status.TIMEOUT: "did not end in time",
     Status.CRASHED: "crashed",
 }
-_TIMES = (
-    ("forward", "forward"),
-    ("backward", "backward"),
-    ("optimizer", "optimizer"),
-    ("step", "whole step"),
-    ("host_step", "whole step, issued by the host"),
-)
+_PARTS = {"step": "whole step", "host_step": "whole step, issued by the host"}
 _TIME_COLUMNS = (
     Column("part", Unit.TEXT),
     Column("median", Unit.NUMBER),
@@ -166,8 +160,8 @@ def _say_environment(environment: Environment) -> str:
 def _times(report: MeasuredReport) -> Iterator[Block]:
     timing, phases = report.measurement.timing, report.measurement.phases
     if timing is not None:
-        samples = ((title, getattr(timing, name)) for name, title in _TIMES)
-        rows = tuple((title, *_summary(summarize(each))) for title, each in samples if each is not None)
+        times = report.measurement.times.items()
+        rows = tuple((_PARTS.get(name, name), *_summary(summarize(each))) for name, each in times)
         yield Table(f"Time, by {timing.clock}", _TIME_COLUMNS, rows)
         throttled = len(timing.step.throttled)
         if throttled:
