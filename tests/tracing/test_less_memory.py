@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,11 @@ from real_loop import Loop, Marks, real_marks, traced_marks
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vggprof.analyzers import layer_table
 from vggprof.analyzers.stages import stage_names
+from vggprof.errors import ArchError
+from vggprof.network.load import load
+from vggprof.spec.arch import parse_arch
 from vggprof.trace import Amp, Born, Kind, Phase, Setup, Trace, ZeroGrad
 from vggprof.trace.batches import BatchLine
 from vggprof.tracing import checkpointing, trace_network
@@ -23,8 +28,8 @@ def net() -> nn.Sequential:
     )
 
 
-def trace(module: nn.Module, **how: object) -> Trace:
-    setup = Setup(**{"batch": 4, **how})  # type: ignore[arg-type]
+def trace(module: nn.Module, **how: Any) -> Trace:  # noqa: ANN401 - any field of a setup
+    setup = Setup(**{"batch": 4, **how})
     return trace_network(module.to("meta"), (3, 8, 8), setup, arch="net", stages=stage_names)
 
 
@@ -51,7 +56,7 @@ def test_live_bytes_are_those_of_the_real_loop(accumulate: int, zero_grad: ZeroG
 
 @pytest.mark.parametrize("amp", Amp)
 @pytest.mark.parametrize("how", [{"accumulate": 2}, {"zero_grad": "zero"}])
-def test_two_batches_give_every_batch(how: dict[str, object], amp: Amp) -> None:
+def test_two_batches_give_every_batch(how: dict[str, Any], amp: Amp) -> None:
     low, high, other = (trace(net(), batch=batch, amp=amp, **how) for batch in (2, 4, 33))
     assert BatchLine(low, high).at(33) == other
 
@@ -108,12 +113,12 @@ def residual(drop: float = 0.3) -> nn.Sequential:
     return nn.Sequential(OrderedDict(body=body, block=Block(), head=head))
 
 
-def changes(module: nn.Module, **how: object) -> Changes:
-    setup = Setup(**{"batch": 4, **how})  # type: ignore[arg-type]
+def changes(module: nn.Module, **how: Any) -> Changes:  # noqa: ANN401 - any field of a setup
+    setup = Setup(**{"batch": 4, **how})
     return network_changes(module.to("meta"), (3, 8, 8), setup, arch="net", stages=stage_names)
 
 
-HOW: list[dict[str, object]] = [
+HOW: list[dict[str, Any]] = [
     {"checkpoint": "stages"},
     {"checkpoint": "stage1"},
     {"checkpoint": "stage2,classifier"},
@@ -124,7 +129,7 @@ HOW: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_live_bytes_of_a_changed_module(how: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_bytes_of_a_changed_module(how: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """At every mark of the same loop on the same changed module on the CPU.
 
     Left out are the states of random generators, which lie on the host, and dropout, whose fused kernel of
@@ -141,7 +146,7 @@ def test_live_bytes_of_a_changed_module(how: dict[str, object], monkeypatch: pyt
 
 
 @pytest.mark.parametrize("how", [how for how in HOW if "freeze" not in how])
-def test_results_and_gradients_stay_the_same(how: dict[str, object]) -> None:
+def test_results_and_gradients_stay_the_same(how: dict[str, Any]) -> None:
     """Checkpoints and activations in place change no bit, dropout and batch norm's averages included."""
     plain, other = residual(), residual()
     other.load_state_dict(plain.state_dict())
@@ -155,3 +160,162 @@ def test_results_and_gradients_stay_the_same(how: dict[str, object]) -> None:
         assert parameter.grad is not None, name
         assert again.grad is not None, name
         assert torch.equal(parameter.grad, again.grad), name
+
+
+def two_stages() -> nn.Sequential:
+    first = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.MaxPool2d(2)
+    return nn.Sequential(*first, nn.Conv2d(8, 8, 2), nn.Flatten(), nn.Linear(32, 10))
+
+
+# --- what runs in place -------------------------------------------------------------------------------------
+
+
+class Held(nn.Module):
+    """Activations that must not run in place, for one reason each, and one that may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.read_again = nn.ReLU()
+        self.saved = nn.ReLU()
+        self.of_parts = nn.ReLU()
+        self.of_input = nn.ReLU()
+        self.backwards = nn.LeakyReLU(-0.1)
+        self.fine = nn.ELU()
+        self.head = nn.Linear(4 * 64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + 0 * self.of_input(x)  # the user's own tensor
+        y = self.conv(x)
+        y = y * self.read_again(y)  # the product takes it too
+        z = torch.sigmoid(y)
+        y = self.saved(z) + y  # the sigmoid's gradient is made of its output
+        first, second = y.chunk(2, 1)
+        y = torch.cat([self.of_parts(first), second], 1)  # views of one tensor
+        y = self.backwards(y + 1)  # torch knows no gradient of this in place
+        out: Tensor = self.head(self.fine(y + 1).flatten(1))
+        return out
+
+
+def test_only_what_nobody_else_reads_is_overwritten() -> None:
+    assert changes(Held(), inplace=True).in_place == ("fine",)
+
+
+def test_a_checkpoint_needs_what_it_takes() -> None:
+    """The first activation takes what comes into the second stage, and is run again from there."""
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.LeakyReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten()
+    )
+    module.append(nn.Linear(4, 10))
+    assert changes(module, inplace=True).in_place == ("2", "4")
+    made = changes(module, inplace=True, checkpoint="stage2")
+    assert (made.segments, made.in_place) == ((("2", "3", "4", "5"),), ("4",))
+
+
+# --- what is frozen -----------------------------------------------------------------------------------------
+
+
+def test_the_backbone_is_all_but_the_linear_layers_at_the_end() -> None:
+    frozen = changes(residual(), freeze="backbone").frozen
+    assert {name.split(".")[0] for name in frozen} == {"body", "block"}
+    convolutional = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 10, 6), nn.Flatten())
+    assert changes(convolutional, freeze="backbone").frozen == ("0.weight", "0.bias")
+
+
+def test_frozen_parameters_have_neither_gradients_nor_state() -> None:
+    traced = trace(net(), freeze="0.*,1.*")
+    assert [p.name for p in traced.parameters if not p.trainable and not p.buffer] == [
+        "0.weight", "0.bias", "1.weight", "1.bias"
+    ]  # fmt: skip
+    linear = 72 * 10 * 4 + 10 * 4
+    for kind in (Kind.GRADIENT, Kind.OPTIMIZER):
+        steps = 3 if kind is Kind.GRADIENT else 1
+        assert sum(s.nbytes for s in traced.storages if s.kind is kind) == steps * linear
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"freeze": "conv*"}, r"no parameter is called 'conv\*'; there are 0.weight, 0.bias, 1.weight"),
+        ({"freeze": "*"}, "leaves nothing to train"),
+        ({"checkpoint": "stage9"}, "no stage is called 'stage9'; there are stage1, stage2, classifier"),
+    ],
+)
+def test_what_names_nothing_is_refused(how: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArchError, match=message):
+        trace(two_stages(), **how)
+
+
+# --- what is recomputed -------------------------------------------------------------------------------------
+
+
+class Loose(nn.Module):
+    """A network whose own code stands between its modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 4, 3, padding=1)
+        self.two = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.two(torch.relu(self.one(x))).flatten(1))
+        return out
+
+
+class Twice(Loose):
+    """A module that is called two times."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.two(self.two(self.one(x))).flatten(1))
+        return out
+
+
+class Kept(Loose):
+    """A module whose result is returned, too."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        one = self.one(x)
+        return self.head(self.two(one).flatten(1)), one
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Loose, "the network itself calls relu between its modules"),
+        (Twice, "two is called more than once"),
+        (Kept, "what one gives is held on to"),
+    ],
+)
+def test_what_is_no_chain_is_not_checkpointed(module: type[nn.Module], reason: str) -> None:
+    with pytest.raises(ArchError, match=f"net: stage1 cannot be checkpointed: {reason}"):
+        trace(module(), checkpoint="stage1")
+
+
+@pytest.mark.parametrize("amp", Amp)
+def test_checkpoints_and_all_else_give_every_batch(amp: Amp) -> None:
+    how: dict[str, Any] = {"checkpoint": "stages", "inplace": True, "freeze": "body.*", "amp": amp}
+    low, high, other = (trace(residual(), batch=batch, **how) for batch in (2, 4, 33))
+    assert BatchLine(low, high).at(33) == other
+
+
+@pytest.mark.parametrize("net", ["lenet5", "resnet18"])
+def test_recomputation_adds_its_macs_to_the_backward_pass(net: str) -> None:
+    """Every layer of a stage has its forward MACs once more in the backward pass."""
+    network = load(parse_arch(net))
+    plain, again = (
+        layer_table(
+            trace_network(
+                network.module, network.input_shape, Setup(checkpoint=how), arch=net, stages=stage_names
+            )
+        )
+        for how in (None, "stages")
+    )
+    assert [row.name for row in plain.rows] == [row.name for row in again.rows]
+    extra = {
+        row.name: more.macs_backward - row.macs_backward
+        for row, more in zip(plain.rows, again.rows, strict=True)
+    }
+    assert {name: macs for name, macs in extra.items() if macs} == {
+        row.name: row.macs for row in plain.rows if row.macs and row.stage != "classifier"
+    }

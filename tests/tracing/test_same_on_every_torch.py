@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from vggprof.analyzers.stages import stage_names
 from vggprof.network.load import load
 from vggprof.spec.arch import parse_arch
-from vggprof.trace import Amp, Dtype, Layout, Mode, Optimizer, Setup
+from vggprof.trace import Amp, Dtype, Layout, Mode, Optimizer, Setup, ZeroGrad
 from vggprof.trace.files import to_json
 from vggprof.tracing import trace_network
 from vggprof.views.phrases import say_setup
@@ -19,6 +20,8 @@ SETUPS = (
     Setup(batch=4, optimizer=Optimizer.ADAM, amp=Amp.FP16, layout=Layout.CHANNELS_LAST),
     Setup(batch=4, optimizer=Optimizer.RMSPROP, amp=Amp.BF16),
     Setup(batch=4, mode=Mode.INFER, dtype=Dtype.FP16),
+    Setup(batch=4, accumulate=2, zero_grad=ZeroGrad.ZERO, freeze="backbone"),
+    Setup(batch=4, amp=Amp.FP16, checkpoint="stages", inplace=True),
 )
 
 
@@ -30,6 +33,6 @@ def test_traces_are_the_same_event_by_event(arch: str, golden: Callable[[str, st
 def _digest(arch: str, setup: Setup) -> str:
     """Digest of the whole trace but for the name of the torch that made it."""
     network = load(parse_arch(arch))
-    trace = trace_network(network.module, network.input_shape, setup, arch=arch)
+    trace = trace_network(network.module, network.input_shape, setup, arch=arch, stages=stage_names)
     assert len(trace.events) > 20
     return hashlib.sha256(to_json(replace(trace, torch_version="")).encode()).hexdigest()
