@@ -26,10 +26,10 @@ from vggprof.devices.calibrations import (
     calibrations_of,
 )
 from vggprof.errors import FileFormatError, UsageError
+from vggprof.kept import DATA_VARIABLE, data_directory
 
 # The layout of a file; another number is another folder.
 SCHEMA_VERSION: Final = 1
-DATA_VARIABLE: Final = "VGGPROF_DATA_DIR"
 
 _MAX_BYTES: Final = 1 << 20  # a calibration takes some 5 KB
 _TEXTS: Final = ("device", "name", "torch", "measured", "vggprof")
@@ -48,12 +48,7 @@ Value = TypeVar("Value")
 
 def calibration_folder() -> Path:
     """Return the folder of calibrations, which need not exist."""
-    named = os.environ.get(DATA_VARIABLE, "")
-    if named:
-        return Path(named) / f"calibrations-{SCHEMA_VERSION}"
-    from platformdirs import user_data_path  # noqa: PLC0415 - where the folder is named, it is not needed
-
-    return user_data_path("vggprof", appauthor=False) / f"calibrations-{SCHEMA_VERSION}"
+    return data_directory() / f"calibrations-{SCHEMA_VERSION}"
 
 
 def remembered() -> tuple[Calibration, ...]:

@@ -6,15 +6,13 @@ a process that is killed loses the run it was about to keep and nothing else. A 
 a newer vggprof, is left as it is.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 from vggprof.errors import FileFormatError, UsageError
+from vggprof.kept import DATA_VARIABLE, data_directory
 
 FILE_NAME = "runs.sqlite"
 # "vggp" as a number: which program's SQLite file this is (sqlite.org/pragma.html#pragma_application_id).
@@ -46,12 +44,6 @@ _LAYOUT = """
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_IOERR_SHORT_READ")
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
-
-
-def data_directory() -> Path:
-    """Return the directory of what is kept for the user, which need not exist."""
-    named = os.environ.get("VGGPROF_DATA_DIR", "")
-    return Path(named) if named else user_data_path("vggprof", appauthor=False)
 
 
 def store_path() -> Path:
@@ -115,7 +107,7 @@ def _is_store(connection: sqlite3.Connection, path: Path) -> bool:
     if version > SCHEMA_VERSION:
         raise FileFormatError(
             f"{path}: kept by a newer vggprof (layout {version}, this one knows {SCHEMA_VERSION}); update "
-            "vggprof, or name another directory with VGGPROF_DATA_DIR"
+            f"vggprof, or name another directory with {DATA_VARIABLE}"
         )
     return True
 

@@ -47,4 +47,5 @@ def sweep(measured: SweepReport, form: Form) -> str:
 
 
 def _documents(measured: SweepReport) -> tuple[Document, ...]:
-    return (overview(measured), *map(document, measured.reports))
+    *first, last = measured.reports
+    return (overview(measured), *(document(each, explain=False) for each in first), document(last))

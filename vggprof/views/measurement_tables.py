@@ -71,14 +71,14 @@ _READING = (
 )
 
 
-def document(report: MeasuredReport) -> Document:
-    """Return all of *report*."""
+def document(report: MeasuredReport, *, explain: bool = True) -> Document:
+    """Return all of *report*; with *explain* it ends with how it is to be read."""
     measurement = report.measurement
     device = measurement.environment.device_name or measurement.conditions.device
     told = measurement.timing is not None or measurement.memory is not None
     notes = (
         Notes("Assumed of the prediction", report.notes),
-        Notes("How to read this", (*_READING, NOT_MODELLED) if told else ()),
+        Notes("How to read this", (*_READING, NOT_MODELLED) if explain and told else ()),
     )
     return Document(
         f"{measurement.conditions.arch}: measured on {device}",
