@@ -1,11 +1,13 @@
 """Live modules: traced with their own inputs, loss or step, and left as they were."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from vggprof.errors import ArchError
-from vggprof.trace import Kind, Mark, Mode, Optimizer, Phase, Trace
+from vggprof.trace import Dtype, Kind, Layout, Mark, Mode, Optimizer, Phase, Setup, Trace
 from vggprof.tracing import LiveLoop, trace_module
 
 
@@ -97,3 +99,21 @@ def test_a_step_of_ones_own_has_the_phases_of_what_it_does() -> None:
 def test_inference_of_a_live_module() -> None:
     traced = trace_module(nn.Linear(4, 4), (torch.zeros(2, 4),), LiveLoop(mode=Mode.INFER))
     assert phases(traced) == [Phase.INPUT, Phase.FORWARD]
+
+
+def test_the_setup_says_what_the_module_is() -> None:
+    """Half a module in inference is fp16; what no setup names is its own; weights show their order."""
+
+    def setup(module: nn.Module, dtype: torch.dtype, **how: Any) -> Setup:  # noqa: ANN401 - as in LiveLoop
+        return trace_module(module, (torch.zeros(2, 3, 8, 8, dtype=dtype),), LiveLoop(**how)).setup
+
+    def net() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 10))
+
+    plain = setup(net(), torch.float32)
+    assert (plain.dtype, plain.layout) == (Dtype.FP32, Layout.CONTIGUOUS)
+    assert setup(net().half(), torch.float16, mode=Mode.INFER).dtype is Dtype.FP16
+    assert setup(net().half(), torch.float16).dtype is Dtype.CUSTOM
+    assert setup(net().to(torch.bfloat16), torch.bfloat16).dtype is Dtype.CUSTOM
+    turned = net().to(memory_format=torch.channels_last)
+    assert setup(turned, torch.float32).layout is Layout.CHANNELS_LAST

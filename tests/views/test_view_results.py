@@ -27,7 +27,7 @@ from vggprof.compare import Cause, Profile, compare
 from vggprof.compare.peak import PeakShare
 from vggprof.forms import Form
 from vggprof.spec import Summary
-from vggprof.trace import Amp, Kind, Layout, Mode, Optimizer, Parameter, Phase, Setup
+from vggprof.trace import Amp, Dtype, Kind, Layout, Mode, Optimizer, Parameter, Phase, Setup, ZeroGrad
 from vggprof.views.phrases import say_setup
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -143,6 +143,11 @@ def test_layers_as_json_hold_the_contract() -> None:
         "dtype": "fp32",
         "amp": "off",
         "layout": "contiguous",
+        "accumulate": 1,
+        "inplace": False,
+        "freeze": None,
+        "checkpoint": None,
+        "zero_grad": "none",
     }
     conv, odd = result["layers"]
     assert {key: conv[key] for key in ("name", "op", "output_shape", "params", "macs")} == {
@@ -226,6 +231,15 @@ def test_names_of_users_are_never_markup(form: Form) -> None:
             "batch 1, training with adam, autocast to bf16, channels_last",
         ),
         (Setup(mode=Mode.INFER), "batch 1, inference, fp32"),
+        (
+            Setup(batch=8, accumulate=4, inplace=True, freeze="backbone", zero_grad=ZeroGrad.ZERO),
+            "batch 8 x 4 accumulated, training with momentum, fp32, in-place activations, backbone frozen, "
+            "gradients zeroed in place",
+        ),
+        (
+            Setup(checkpoint="stage1,stage3", dtype=Dtype.CUSTOM),
+            "batch 1, training with momentum, weights in dtypes of its own, stage1 and stage3 checkpointed",
+        ),
     ],
 )
 def test_setup_for_people(setup: Setup, said: str) -> None:

@@ -39,7 +39,7 @@ _SETUP_OPTIONS = (
     ),
     click.option(
         "--dtype",
-        type=click.Choice([dtype.value for dtype in Dtype]),
+        type=click.Choice([dtype.value for dtype in Dtype if dtype is not Dtype.CUSTOM]),
         default=_DEFAULT.dtype.value,
         show_default=True,
         help="Type of weights and input.",

@@ -45,10 +45,14 @@ class Amp(StrEnum):
 
 
 class Dtype(StrEnum):
-    """Dtype of the weights and the input."""
+    """Dtype of the weights and the input.
+
+    CUSTOM stands for the dtypes of a module that a program brought along; no command can name it.
+    """
 
     FP32 = "fp32"
     FP16 = "fp16"
+    CUSTOM = "custom"
 
 
 class Layout(StrEnum):

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from vggprof.trace import Dtype, Setup, is_channels_last
+from vggprof.trace import is_channels_last
 from vggprof.tracing.session import Session
 
 
-def move_to_device(session: Session, setup: Setup) -> None:
-    """Write down what `module.to("cuda", memory_format=...)`, for fp16 with `.half()`, allocates and frees.
+def move_to_device(session: Session, *, halved: bool) -> None:
+    """Write down what `module.to("cuda", memory_format=...)`, and `.half()` if *halved*, allocates and frees.
 
     The module lies on meta in its final dtype and layout. A parameter whose order in memory changes on the
     way takes a plain copy on the GPU first: copy_kernel_cuda in ATen/native/cuda/Copy.cu.
     """
-    recorder, halved = session.recorder, setup.dtype is Dtype.FP16
+    recorder = session.recorder
     homes: list[tuple[Tensor, int, int]] = []
     for tensor in _apply_order(session.module):
         arriving = tensor.nbytes * (2 if halved and tensor.is_floating_point() else 1)
         home = recorder.born(arriving)
-        if _order_changes(tensor):
+        if order_changes(tensor):
             recorder.freed(recorder.born(arriving))
         homes.append((tensor, home, arriving))
     for tensor, home, arriving in homes:
@@ -48,7 +48,7 @@ def _apply_order(module: nn.Module) -> Iterator[Tensor]:
     return visit(module)
 
 
-def _order_changes(tensor: Tensor) -> bool:
+def order_changes(tensor: Tensor) -> bool:
     """Whether the elements of *tensor*, plain on the host, lie in another order on the device."""
     several = tensor.dim() == 4 and tensor.shape[1] > 1 and tensor.shape[2] * tensor.shape[3] > 1
     return several and is_channels_last(tuple(tensor.shape), tensor.stride())

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from vggprof.errors import ArchError, UsageError
-from vggprof.trace import Amp, Mode, Optimizer, Phase, Setup, Shape, Trace
-from vggprof.tracing.device import move_to_device
+from vggprof.trace import Amp, Dtype, Layout, Mode, Optimizer, Phase, Setup, Shape, Trace
+from vggprof.tracing.device import move_to_device, order_changes
 from vggprof.tracing.loop import STEPS, trace_workload, traced
 from vggprof.tracing.optimizers import OptimizerChoice, make_optimizer
 from vggprof.tracing.session import Session
@@ -53,7 +53,14 @@ def trace_module(module: nn.Module, inputs: tuple[Any, ...], how: LiveLoop) -> T
     first = next(tensors_in(inputs), None)
     batch = first.shape[0] if first is not None and first.dim() else 1
     named = how.optimizer if isinstance(how.optimizer, Optimizer) else Optimizer.CUSTOM
-    setup = Setup(batch=batch, mode=how.mode, optimizer=named, amp=how.amp)
+    setup = Setup(
+        batch=batch,
+        mode=how.mode,
+        optimizer=named,
+        dtype=_dtype(module, how),
+        amp=how.amp,
+        layout=_layout(module),
+    )
     workload = Workload(inputs, how.targets, how.loss or cross_entropy, how.optimizer, how.steps)
     arch = type(module).__name__
     with on_meta(module):
@@ -68,6 +75,21 @@ def trace_module(module: nn.Module, inputs: tuple[Any, ...], how: LiveLoop) -> T
         except LabelShapeError as other:
             labels = other.shape
         return trace_workload(module, _labelled(workload, labels), setup, arch=arch)
+
+
+def _dtype(module: nn.Module, how: LiveLoop) -> Dtype:
+    """Return the dtype of *module*'s weights, as far as a setup has a word for it."""
+    dtypes = {parameter.dtype for parameter in module.parameters()}
+    if dtypes <= {torch.float32}:
+        return Dtype.FP32
+    named = how.mode is Mode.INFER and how.amp is Amp.OFF and dtypes == {torch.float16}
+    return Dtype.FP16 if named else Dtype.CUSTOM
+
+
+def _layout(module: nn.Module) -> Layout:
+    """Return channels_last for a *module* that has weights in that order."""
+    ordered = any(order_changes(parameter) for parameter in module.parameters())
+    return Layout.CHANNELS_LAST if ordered else Layout.CONTIGUOUS
 
 
 def images(batch: int, shape: Shape) -> Tensor:
@@ -98,7 +120,7 @@ class _OwnStep:
 
     def __call__(self, session: Session) -> None:
         with session.phase(Phase.MODEL):
-            move_to_device(session, self.setup)
+            move_to_device(session, halved=False)
             optimizer = make_optimizer(self.workload.optimizer, session.module.parameters())
         for number in range(self.workload.steps):
             with session.phase(Phase.INPUT, number):

@@ -124,7 +124,7 @@ def _traced(module: nn.Module, setup: Setup, loop: Callable[[Session], None], *,
 
 def _train(session: Session, setup: Setup, workload: Workload) -> None:
     with session.phase(Phase.MODEL):
-        move_to_device(session, setup)
+        move_to_device(session, halved=workload.halved)
         optimizer = make_optimizer(workload.optimizer, trained(session.module))
         scaler = MetaGradScaler() if setup.amp is Amp.FP16 else None
     training = Training(session, workload, optimizer, scaler)
@@ -135,7 +135,7 @@ def _train(session: Session, setup: Setup, workload: Workload) -> None:
 
 def _infer(session: Session, setup: Setup, workload: Workload) -> None:
     with session.phase(Phase.MODEL):
-        move_to_device(session, setup)
+        move_to_device(session, halved=workload.halved)
     inference = Inference(session, workload)
     for step in range(workload.steps):
         inference.step(step)

@@ -38,6 +38,7 @@ class Workload:
     steps: int
     accumulate: int = 1  # micro-batches a step, each of which arrives anew
     zero_grad: ZeroGrad = ZeroGrad.NONE
+    halved: bool = False  # the module moves in in fp32 and is halved there
 
 
 def classification(setup: Setup, input_shape: Shape, *, labels: Shape, steps: int) -> Workload:
@@ -51,7 +52,14 @@ def classification(setup: Setup, input_shape: Shape, *, labels: Shape, steps: in
     )
     targets = (torch.empty(labels, dtype=torch.int64, device="meta"),)
     return Workload(
-        (images,), targets, cross_entropy, setup.optimizer, steps, setup.accumulate, setup.zero_grad
+        (images,),
+        targets,
+        cross_entropy,
+        setup.optimizer,
+        steps,
+        accumulate=setup.accumulate,
+        zero_grad=setup.zero_grad,
+        halved=setup.dtype is Dtype.FP16,
     )
 
 

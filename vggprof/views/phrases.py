@@ -1,6 +1,7 @@
 """Phrases that several results share."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from vggprof.trace import Amp, Dtype, Layout, Setup, ZeroGrad
 from vggprof.views.document import printable
@@ -52,7 +53,15 @@ def _precision(setup: Setup) -> str:
     if setup.amp is not Amp.OFF:
         scaled = " with GradScaler" if setup.training and setup.amp is Amp.FP16 else ""
         return f"autocast to {setup.amp.value}{scaled}"
-    return "fp16 weights" if setup.dtype is Dtype.FP16 else "fp32"
+    match setup.dtype:
+        case Dtype.FP32:
+            return "fp32"
+        case Dtype.FP16:
+            return "fp16 weights"
+        case Dtype.CUSTOM:
+            return "weights in dtypes of its own"
+        case _:
+            assert_never(setup.dtype)
 
 
 def plural(count: int, noun: str) -> str:
