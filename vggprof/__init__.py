@@ -12,6 +12,7 @@ from vggprof._version import __version__
 
 if TYPE_CHECKING:
     from vggprof.api import (
+        advise,
         calibrate,
         check,
         compare,
@@ -62,6 +63,7 @@ __all__ = [
     "VggprofError",
     "ZeroGrad",
     "__version__",
+    "advise",
     "calibrate",
     "check",
     "compare",
@@ -107,6 +109,7 @@ def _public(name: str, room: str) -> property:
 
 _ROOMS = {
     "vggprof.api": (
+        "advise",
         "calibrate",
         "check",
         "compare",

@@ -35,17 +35,18 @@ def with_advice(
         only.card,
         only.prediction,
         traces=traces,
-        command=lambda case: memory_command(answer.arch, case.setup, _changed(target, case, forecast)),
+        command=lambda case: None if traces is None else _command(answer, case, target, forecast),
     )
     return replace(answer, advice=advised)
 
 
-def _changed(target: Target, case: Case, forecast: Forecast) -> Target:
-    """Return *target* with the settings of *case*; the allocator's only where they are others."""
+def _command(answer: MemoryReport, case: Case, target: Target, forecast: Forecast) -> str:
+    """Return what asks about *case*; the allocator's settings are named where they are others than asked."""
     asked = forecast.software.allocator
-    return replace(
+    changed = replace(
         target,
         allocator=target.allocator if case.allocator == asked else allocator_config_text(case.allocator),
         deterministic=case.settings.deterministic,
         benchmark=case.settings.benchmark,
     )
+    return memory_command(answer.arch, case.setup, changed)

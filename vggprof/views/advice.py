@@ -94,7 +94,8 @@ def _conclusion(advised: Advised) -> Iterator[str]:
     tried = plural(found.tried, "combination")
     if best is not None:
         yield f"Cheapest that fits: {best.name}"
-        yield f"Ask again: {best.command}"
+        if best.command is not None:
+            yield f"Ask again: {best.command}"
     elif found.complete:
         yield f"None of {tried} of changes fits."
     else:
@@ -105,7 +106,7 @@ def _document(report: MemoryReport, advised: Advised) -> Document:
     assert report.single is not None
     said = Lines((say_setup(report.setup), *verdict(report.single)))
     how = Notes("How", tuple(f"{each.name}: {'; '.join(each.how)}" for each in advised.advice))
-    commands = Notes("Ask about each", tuple(each.command for each in advised.advice if each.command))
+    commands = Notes("Ask about each", tuple(filter(None, (each.command for each in advised.advice))))
     notes = (each for each in (how, commands) if each.items)
     return Document(f"{report.arch}: what would make it fit", (said, *advice_blocks(advised), *notes))
 

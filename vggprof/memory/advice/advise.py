@@ -26,7 +26,7 @@ class Advice:
 
     changes: tuple[Change, ...]
     name: str
-    command: str  # that gives this very prediction
+    command: str | None  # that gives this very prediction; None where no command can ask for it
     saves_bytes: int  # of the process
     prediction: Prediction
     cost: str
@@ -55,7 +55,7 @@ def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
     prediction: Prediction,
     *,
     traces: Callable[[Setup], Trace] | None,
-    command: Callable[[Case], str],
+    command: Callable[[Case], str | None],
 ) -> Advised:
     """Return what would make *asked* fit on *card*, where it comes to *prediction*.
 
@@ -104,9 +104,9 @@ def _kind(change: Change) -> str:
 
 
 def _saves(asked: Estimate, changed: Estimate) -> int:
-    """Return by how much less *changed* is: at the likely ends, or at the high ones where none is likely.
+    """Return by how much less *changed* is: where it likely is, by that, and else at the high ends.
 
-    What fits, where what was asked does not, is less at the high end; if it likely is not, that is told.
+    What surely fits, where what was asked does not, is less at the high end.
     """
     high = asked.high - changed.high
     if asked.likely is None or changed.likely is None:
@@ -118,7 +118,7 @@ def _saves(asked: Estimate, changed: Estimate) -> int:
 class _Adviser:
     """Puts into words what was measured."""
 
-    def __init__(self, case: Case, meter: Meter, command: Callable[[Case], str]) -> None:
+    def __init__(self, case: Case, meter: Meter, command: Callable[[Case], str | None]) -> None:
         self._case = case
         self._meter = meter
         self._command = command

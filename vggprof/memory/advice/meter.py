@@ -11,7 +11,8 @@ from vggprof.memory.advice.changes import Case
 from vggprof.memory.forecast import Card, Forecast
 from vggprof.memory.run import Answers, End, run
 from vggprof.memory.timeline import Timeline
-from vggprof.memory.verdict import Prediction, Room, predict
+from vggprof.memory.verdict import Prediction, Room, Status, predict
+from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.trace import Kind, Setup, Trace
 from vggprof.trace.traces import Traces
 
@@ -40,11 +41,12 @@ class Meter:
         self.traced = 0  # setups traced so far
         self._forecast = forecast
         self._card = card
-        self._asked = asked.setup
+        self._setup = asked.setup
         self._make = traces
         self._room = _most_bytes(card)
         self._traces: dict[Setup, Trace | VggprofError] = {}
         self._predictions: dict[Case, Prediction] = {asked: prediction}
+        self._asked: dict[tuple[Setup, CudnnSettings], tuple[Timeline, Answers, Room]] = {}
         self._lines: dict[Setup, Traces] = {}
         self._floors: dict[tuple[Setup, Callable[[Trace], int]], int] = {}
 
@@ -88,18 +90,25 @@ class Meter:
 
         That is what FITS means, in one run where a prediction takes several.
         """
+        if case in self._predictions and trace.setup == case.setup:
+            return self._predictions[case].status is Status.FITS
         line, answers, room = self._asked_of(case, trace)
         return run(line, answers, room.machine(End.HIGH), End.HIGH).fits
 
     def _asked_of(self, case: Case, trace: Trace) -> tuple[Timeline, Answers, Room]:
-        changed = copy(self._forecast)  # it shares the workers
-        changed.traces = lambda _batch: trace
-        changed.software = replace(changed.software, settings=case.settings, allocator=case.allocator)
-        return changed.asked(case.setup.batch, self._card)
+        """Return what *trace* asks with the settings of *case*; the allocator changes nothing about that."""
+        key = trace.setup, case.settings
+        if key not in self._asked:
+            changed = copy(self._forecast)  # it shares the workers
+            changed.traces = lambda _batch: trace
+            changed.software = replace(changed.software, settings=case.settings)
+            self._asked[key] = changed.asked(trace.setup.batch, self._card)
+        line, answers, room = self._asked[key]
+        return line, answers, replace(room, config=case.allocator)
 
     def _bare(self, setup: Setup) -> Setup:
         """Return the asked setup with what *setup* learns, and how: what stays is theirs in common."""
-        return replace(self._asked, optimizer=setup.optimizer, freeze=setup.freeze)
+        return replace(self._setup, optimizer=setup.optimizer, freeze=setup.freeze)
 
     def _once(self, setup: Setup, floor: Callable[[Trace], int]) -> int:
         """Return *floor* of the trace of *setup*, computed once."""
@@ -113,9 +122,9 @@ class Meter:
 
         A tensor has a + b x batch bytes, so that a piece has no less than its share of what the whole has.
         """
-        setup, batch = case.setup, self._asked.batch
+        setup, batch = case.setup, self._setup.batch
         pieces = batch // setup.batch
-        whole = replace(setup, batch=batch, accumulate=self._asked.accumulate)
+        whole = replace(setup, batch=batch, accumulate=self._setup.accumulate)
         if pieces == 1:
             return True
         if _shared_bytes(self.trace(whole), pieces=pieces) > self._room:
@@ -127,7 +136,7 @@ class Meter:
         line = replace(setup, batch=1, accumulate=1)
         if line not in self._lines:
             self._lines[line] = Traces(lambda batch: self.trace(replace(line, batch=batch)))
-            self._lines[line](self._asked.batch)  # where there is a trace to begin at
+            self._lines[line](self._setup.batch)  # where there is a trace to begin at
         return self._lines[line](setup.batch)
 
 
