@@ -22,8 +22,9 @@ from vggprof.trace import Setup
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
-def measured(arch: str, plan: Plan = QUICK, **asked: int) -> Measurement:
-    return isolation.measure(request(arch, None, plan, **asked), lambda _text: None)
+def measured(arch: str, plan: Plan = QUICK, memory_limit_bytes: int | None = None) -> Measurement:
+    asked = request(arch, None, plan, memory_limit_bytes=memory_limit_bytes)
+    return isolation.measure(asked, lambda _text: None)
 
 
 @pytest.mark.parametrize(

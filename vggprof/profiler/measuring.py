@@ -11,7 +11,6 @@ import torch
 
 from vggprof.errors import UsageError
 from vggprof.measurement import Execution, LayerTime, Measurement, Memory, Status, Timing
-from vggprof.network.load import load
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
@@ -23,7 +22,6 @@ from vggprof.profiler.place import choose_device, lift_limit, prepare, ran_out_o
 from vggprof.profiler.plan import Protocol, Request
 from vggprof.profiler.sensors import Sensors, watched
 from vggprof.profiler.stage import Loop, Unwatched, set_up
-from vggprof.spec.arch import parse_arch
 from vggprof.tracing import STEPS
 
 # Steps under the profiler, and how long they may take together; the first of several only warms it up.
@@ -108,11 +106,10 @@ class _Run:
     def _first_steps(self) -> Loop:
         """Return the loop after its first steps, whose memory is recorded."""
         conditions = self._request.conditions
-        network = load(parse_arch(conditions.arch))
         if self._cuda:
             torch.cuda.init()  # type: ignore[no-untyped-call]
             self._log = AllocatorLog()
-        loop = set_up(network, conditions, self._request.trace, self._log or Unwatched())
+        loop = set_up(conditions, self._request.trace, self._log or Unwatched())
         self._stage("running the first steps")
         if conditions.execution is Execution.COMPILE:
             loop.stage.module.compile()

@@ -16,6 +16,7 @@ import torch
 
 from vggprof.measurement import Samples, Timing, summarize
 from vggprof.profiler.stage import Loop
+from vggprof.tracing.loop import trained
 from vggprof.tracing.tensors import tensors_in
 
 BURN_IN = 10
@@ -31,7 +32,7 @@ def run(loop: Loop, steps: int, wait: Callable[[], None], write: Callable[[str],
     """
     module, casting = loop.stage.module, loop.stage.autocast
     images = loop.stage.inputs[0] * _DEVIATION
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    parameters = trained(module)
 
     def forward() -> torch.Tensor:
         casting.begin()

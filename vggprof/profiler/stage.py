@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from vggprof.analyzers.stages import stage_names
 from vggprof.measurement import Conditions, Execution
 from vggprof.network.allocation import materialize
-from vggprof.network.load import Network
+from vggprof.network.load import load
+from vggprof.spec.arch import parse_arch
 from vggprof.trace import Amp, Dtype, Layout, Phase, Trace
-from vggprof.tracing.loop import Inference, Training
+from vggprof.tracing.changes import changed
+from vggprof.tracing.loop import Inference, Training, network_changes, trained
 from vggprof.tracing.optimizers import make_optimizer
 from vggprof.tracing.workload import Workload, classification
 
@@ -105,20 +108,25 @@ class Loop:
 
     stage: RealStage
     steps: Training | Inference
+    changes: ExitStack  # of the module, which last as long as the loop
 
     def step(self) -> None:
         """Run one step."""
         self.steps.step(0)
 
 
-def set_up(network: Network, conditions: Conditions, trace: Trace, observer: Observer) -> Loop:
-    """Return the reference loop for *network*, which leaves meta for its device, with fresh weights.
+def set_up(conditions: Conditions, trace: Trace, observer: Observer) -> Loop:
+    """Return the reference loop for a network with fresh weights on its device.
 
     Moves and halves as the plain script does that is traced: first to the device, in its memory format.
-    Raises ArchError for a layer that cannot be initialised.
+    Raises ArchError for a layer that cannot be initialised, and as `vggprof.tracing.loop.network_changes`.
     """
-    setup, device = conditions.setup, conditions.device
+    setup, device, arch = conditions.setup, conditions.device, parse_arch(conditions.arch)
+    network, on_meta = load(arch), load(arch).module
+    changes = network_changes(on_meta, network.input_shape, setup, arch=conditions.arch, stages=stage_names)
     module = materialize(network.module.train(setup.training), "cpu")
+    stack = ExitStack()
+    stack.enter_context(changed(module, changes))
     classes, label = _labels(trace)
     stage = RealStage(module, device, setup.amp, classes=classes)
     stage.observer = observer
@@ -130,15 +138,15 @@ def set_up(network: Network, conditions: Conditions, trace: Trace, observer: Obs
         if setup.dtype is Dtype.FP16:
             module.half()
         if not setup.training:
-            return Loop(stage, Inference(stage, workload))
+            return Loop(stage, Inference(stage, workload), stack)
         optimizer = _optimizer(module, workload, conditions)
         scaler = torch.amp.GradScaler(device) if setup.amp is Amp.FP16 else None
-    return Loop(stage, Training(stage, workload, optimizer, scaler))
+    return Loop(stage, Training(stage, workload, optimizer, scaler), stack)
 
 
 def _optimizer(module: nn.Module, workload: Workload, conditions: Conditions) -> torch.optim.Optimizer:
     """Return the optimizer in the form that torch takes by default on the device, or needs in a graph."""
-    optimizer = make_optimizer(workload.optimizer, module.parameters())
+    optimizer = make_optimizer(workload.optimizer, trained(module))
     for group in optimizer.param_groups:
         if conditions.device == "cpu" and "foreach" in group:
             group["foreach"] = None

@@ -1,0 +1,69 @@
+"""Hold the profiler's medians against torch's own benchmark, on the same steps of real networks in one run.
+
+    python benchmarks/measure.py [--batch 4] [--turns 15] [ARCH...]
+
+The two take turns, so that whatever else the machine does meets both. Prints each median, their ratio, and
+how much of a profiled step the layers account for.
+"""
+
+import argparse
+from statistics import median
+
+import torch
+from torch.utils.benchmark import Timer
+
+from vggprof import api
+from vggprof.measurement import Conditions
+from vggprof.profiler import timing
+from vggprof.profiler.capture import Watch, capture
+from vggprof.profiler.layer_times import layer_times
+from vggprof.profiler.spans import Capture
+from vggprof.profiler.stage import Unwatched, set_up
+from vggprof.trace import Setup, Trace
+
+
+def compared(arch: str, batch: int, turns: int) -> str:
+    """Return a line on *arch*: both medians of a training step on this machine's CPU or GPU."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    setup = Setup(batch=batch)
+    trace = api.trace_arch(arch, setup)
+    loop = set_up(Conditions(arch, setup, device), trace, Unwatched())
+    loop.stage.keep = True
+    watch = timing.Stopwatch(timing.CudaClock() if device == "cuda" else timing.HostClock())
+    timer = Timer("step()", globals={"step": loop.step}, num_threads=torch.get_num_threads())
+    loop.step()
+    ours, theirs = [], []
+    for _ in range(turns):
+        loop.stage.observer = watch
+        ours.append(watch.time(loop.step)["step"])
+        loop.stage.observer = Unwatched()
+        theirs.append(timer.timeit(1).mean * 1000)
+    ratio = median(own / other for own, other in zip(ours, theirs, strict=True))
+    seen = Watch(loop.stage.module)
+    loop.stage.observer = seen
+    share = _share(capture(loop.step, 3, seen, cuda=device == "cuda", trace_file=None), trace, median(ours))
+    return (
+        f"{arch}, batch {batch}, {device}: {median(ours):.1f} ms, torch.utils.benchmark {median(theirs):.1f} ms, "
+        f"ratio {ratio:.3f}; layers and loop account for {share:.1%}"
+    )
+
+
+def _share(seen: Capture, trace: Trace, step_ms: float) -> float:
+    rows = layer_times(seen, trace, kernels=False)
+    times = (time for row in rows for time in (row.forward_ms, row.backward_ms, row.optimizer_ms))
+    return sum(time or 0 for time in times) / step_ms
+
+
+def main() -> None:
+    """Compare the networks that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archs", metavar="ARCH", nargs="*", default=["alexnet", "vgg11", "vgg16"])
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=15)
+    said = parser.parse_args()
+    for arch in said.archs:
+        print(compared(arch, said.batch, said.turns), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""How long to go on: steps whose times are made up."""
+
+from itertools import count, cycle
+
+import pytest
+
+from vggprof.profiler.plan import Plan
+from vggprof.profiler.timing import HostClock, timed, warm_up
+
+
+def test_steady_steps_are_few() -> None:
+    found = timed(lambda: {"step": 5.0, "host_step": 1.0}, Plan(), lambda: False, clock="cuda events")
+    assert found.converged
+    assert found.step.values_ms == (5.0,) * 10
+    assert found.host_step is not None
+    assert (found.forward, found.backward, found.optimizer) == (None, None, None)
+
+
+def test_scattered_steps_go_on_to_the_cap() -> None:
+    values = cycle([1.0, 100.0])
+    found = timed(lambda: {"step": next(values), "host_step": 1.0}, Plan(steps=40), lambda: False, clock="x")
+    assert not found.converged
+    assert len(found.step.values_ms) == 40
+
+
+def test_steps_go_on_until_the_median_is_known() -> None:
+    # Half a percent around 10: ten of them leave the median's interval wider than a thousandth of it.
+    numbers = count()
+    found = timed(
+        lambda: {"step": 10 + 0.05 * ((next(numbers) * 7) % 11 - 5) / 5, "host_step": 1.0},
+        Plan(steps=1000, target_spread=0.002),
+        lambda: False,
+        clock="x",
+    )
+    assert found.converged
+    assert 10 < len(found.step.values_ms) < 1000
+
+
+def test_steps_of_a_gpu_that_holds_itself_back_are_marked() -> None:
+    throttled = cycle([False, False, True])
+    found = timed(lambda: {"step": 5.0, "host_step": 1.0}, Plan(), lambda: next(throttled), clock="x")
+    assert found.step.throttled == (2, 5, 8)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_cap_below_what_a_spread_needs(n: int) -> None:
+    found = timed(lambda: {"step": 5.0, "host_step": 1.0}, Plan(steps=n), lambda: False, clock="x")
+    assert len(found.step.values_ms) == n
+    assert found.converged == (n == 2), "one value has no spread; two equal ones have none either"
+
+
+def test_a_warm_up_of_no_time_is_one_step() -> None:
+    ran: list[None] = []
+    warm_up(lambda: ran.append(None), HostClock(), 0)
+    assert len(ran) == 1
+
+
+def test_a_warm_up_lasts() -> None:
+    ran: list[None] = []
+    warm_up(lambda: ran.append(None), HostClock(), 0.01)
+    assert len(ran) > 1
