@@ -39,7 +39,9 @@ def stage_layers(trace: Trace, stages: Sequence[str], wanted: Sequence[str]) -> 
     ranges = dict(zip(names, map(range, starts, ends), strict=True))
     empty = next((name for name in names if name in chosen and not ranges[name]), None)
     if empty is not None:
-        raise ArchError(f"{trace.arch}: {empty} cannot be checkpointed: the next stage begins beside it")
+        raise ArchError(
+            f"{trace.arch}: {empty} cannot be checkpointed: no single tensor leads from it to the next stage"
+        )
     return {name: ranges[name] for name in names if name in chosen}
 
 

@@ -26,18 +26,18 @@ def parameters_to_freeze(module: nn.Module, names: Sequence[str], trace: Trace) 
     parameters = [name for name, _ in module.named_parameters()]
     chosen: set[str] = set()
     for name in names:
-        chosen |= _backbone(module, trace) if name == BACKBONE else _matching(name, parameters)
+        chosen |= _backbone(module, trace) if name == BACKBONE else _matching(name, parameters, trace.arch)
     if chosen and len(chosen) == len(parameters):
         raise ArchError(f"{trace.arch}: freezing {', '.join(names)} leaves nothing to train")
     return tuple(name for name in parameters if name in chosen)
 
 
-def _matching(pattern: str, parameters: Sequence[str]) -> set[str]:
+def _matching(pattern: str, parameters: Sequence[str], arch: str) -> set[str]:
     found = {name for name in parameters if fnmatchcase(name, pattern)}
     if not found:
         shown = ", ".join(parameters[:_SHOWN]) + (", ..." if len(parameters) > _SHOWN else "")
         raise ArchError(
-            f"no parameter is called {pattern!r}; there are {shown}{did_you_mean(pattern, parameters)}"
+            f"{arch}: no parameter is called {pattern!r}; there are {shown}{did_you_mean(pattern, parameters)}"
         )
     return found
 
