@@ -36,9 +36,8 @@ def _matching(pattern: str, parameters: Sequence[str], arch: str) -> set[str]:
     found = {name for name in parameters if fnmatchcase(name, pattern)}
     if not found:
         shown = ", ".join(parameters[:_SHOWN]) + (", ..." if len(parameters) > _SHOWN else "")
-        raise ArchError(
-            f"{arch}: no parameter is called {pattern!r}; there are {shown}{did_you_mean(pattern, parameters)}"
-        )
+        near = did_you_mean(pattern, parameters)
+        raise ArchError(f"{arch}: no parameter is called {pattern!r}; there are {shown}{near}")
     return found
 
 
