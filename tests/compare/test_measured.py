@@ -224,6 +224,18 @@ def test_a_gpu_without_tf32_works_in_fp32() -> None:
     assert peak_flops(device, Setup(), "Conv2d", tf32=True) == device.peak_flops("fp32")
 
 
+@pytest.mark.parametrize(
+    ("host", "bound"),
+    [(None, None), ((5.0, 5.5, 6.0), False), ((9.5, 10.0, 10.5), True), ((12.0, 13.0), True)],
+)
+def test_a_gpu_that_waits_for_the_host_is_launch_bound(
+    host: tuple[float, ...] | None, bound: bool | None
+) -> None:
+    issued = None if host is None else Samples(host)
+    timing = Timing("cuda events", Samples((10.0, 10.2, 10.4)), host_step=issued)
+    assert MeasuredReport(on_gpu(timing=timing)).launch_bound is bound
+
+
 def test_what_layers_leave_is_the_rest() -> None:
     # The forward pass takes 4.4 ms, its layers 2, 1.5 and 0.25; the optimizer 1.1, of which 0.25 are told.
     rests = {rest.part: rest for rest in api.compare_measurement(on_cpu()).rests}

@@ -50,7 +50,7 @@ def on_gpu(batch: int = 64) -> Measurement:
             forward=Samples(tuple(0.4 * each for each in STEP)),
             backward=Samples(tuple(0.5 * each for each in STEP)),
             optimizer=Samples(tuple(0.1 * each for each in STEP)),
-            host_step=Samples(tuple(0.9 * each for each in STEP)),
+            host_step=Samples(tuple(0.98 * each for each in STEP)),
             converged=False,
         ),
         layers=(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from vggprof.analyzers import LayerTable, TensorMemory, layer_table, tensor_memory
 from vggprof.compare.machine import card_of, software_of
 from vggprof.compare.parting import Parting, first_parting
-from vggprof.compare.work import LayerWork, Rest, Work, layer_works, rests, step_works
+from vggprof.compare.work import LayerWork, Rest, Work, launch_bound, layer_works, rests, step_works
 from vggprof.devices import Device
 from vggprof.errors import UsageError
 from vggprof.measurement import Execution, Measurement
@@ -73,6 +73,11 @@ class MeasuredReport:
     def layer_works(self) -> tuple[LayerWork, ...]:
         """Each layer's time, with its MACs and bytes moved where the trace has that layer."""
         return layer_works(self.measurement, self.layers, self.device)
+
+    @property
+    def launch_bound(self) -> bool | None:
+        """Whether the GPU waits for the host; None where that is not known."""
+        return launch_bound(self.measurement)
 
     @property
     def rests(self) -> tuple[Rest, ...]:

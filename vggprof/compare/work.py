@@ -88,6 +88,17 @@ def _step_works(measurement: Measurement, table: LayerTable) -> Iterator[Work]:
             yield Work(part, macs[part], summarize(samples).median_ms)
 
 
+def launch_bound(measurement: Measurement) -> bool | None:
+    """Whether the GPU waits for the host: it takes as long to issue a step as the step takes, within noise.
+
+    None where the host's time was not taken.
+    """
+    times = measurement.times
+    if "host_step" not in times:
+        return None
+    return summarize(times["host_step"]).median_high_ms >= summarize(times["step"]).median_low_ms
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """What of the whole step's time no layer accounts for; negative where layers overlap."""

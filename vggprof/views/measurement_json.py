@@ -21,6 +21,7 @@ def result(report: MeasuredReport) -> dict[str, Json]:
         "conditions": _conditions(measurement),
         "environment": _environment(measurement),
         "timing": _timing(measurement),
+        "launch_bound": report.launch_bound,
         "layers": [_layer(work) for work in report.layer_works],
         "not_attributed": {f"{each.part}_ms": each.time_ms for each in report.rests},
         "memory": _memory(measurement),

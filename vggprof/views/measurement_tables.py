@@ -166,6 +166,8 @@ def _times(report: MeasuredReport) -> Iterator[Block]:
         throttled = len(timing.step.throttled)
         if throttled:
             yield Lines((f"The GPU held itself back in {throttled} of {len(timing.step.values_ms)} steps.",))
+    if report.launch_bound:
+        yield Lines(("Launch-bound: the host takes as long to issue a step as the GPU to run it.",))
     if phases:
         columns = (*_TIME_COLUMNS[:1], Column("clock", Unit.TEXT), _TIME_COLUMNS[1], *_TIME_COLUMNS[4:7])
         yield Table(
