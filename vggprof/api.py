@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vggprof.advised import with_advice
 from vggprof.analyzers import LayerTable, layer_table
-from vggprof.compare import Alignment, Comparison, Profile, profile, profile_on
+from vggprof.compare import Alignment, Comparison, Profile, profile, profile_on, timed
 from vggprof.compare import compare as compare_profiles
 from vggprof.errors import UsageError
 from vggprof.measured import (
@@ -241,25 +241,30 @@ def check(
     return Gate(answer, limit, allow_tight=allow_tight)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - what can be asked
     what: Sequence[Subject],
     setup: Setup | None = None,
     target: Target | None = None,
     *,
     what_if: Sequence[str] = (),
     align: Alignment | str | None = None,
+    measurements: str | Path | None = None,
 ) -> Comparison:
     """Return networks side by side, each against the first, and why they differ.
 
     On the GPU of *target*, or the one that is here; without one, peaks are of tensors alone. *what_if* are
     edits of the last ARCH (``"stage1 stride 4"``), each one network more. *align* says which layers are held
-    against each other. Raises as `memory` does, and UsageError for fewer than two, or an edit that is none.
+    against each other; *measurements* is a file to take times from. Raises as `memory` does, and UsageError
+    for fewer than two, an edit that is none, or a file without a measurement of what is compared.
     """
     subjects = [*what, *(_edited(what[-1], edits) for edits in what_if if what)]
     if len(subjects) < 2:
         raise UsageError(f"a comparison needs two architectures or more; got {len(subjects)}")
     aligned = None if align is None else word(Alignment, align)
-    return compare_profiles(list(_profiles(subjects, setup, target or Target())), aligned)
+    profiles = tuple(_profiles(subjects, setup, target or Target()))
+    if measurements is not None:
+        profiles = timed(profiles, read_measurements(measurements))
+    return compare_profiles(profiles, aligned)
 
 
 def measure(  # noqa: PLR0913 - all that can be asked

@@ -1,5 +1,6 @@
 """``vggprof compare``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     help="Layers that are held against each other: those as far along the way, or those at one resolution.  "
     "[default: order; with branches, resolution]",
 )
+@click.option(
+    "--measurements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Take times from the measurements in FILE, each of an ARCH as it is named here and of this setup.",
+)
 @output_options
 def compare_command(  # noqa: PLR0913 - an option each
     archs: tuple[str, ...],
@@ -39,6 +46,7 @@ def compare_command(  # noqa: PLR0913 - an option each
     *,
     what_if: tuple[str, ...],
     align: str | None,
+    measurements: Path | None,
 ) -> None:
     """Set architectures side by side and say why they differ; ratios are to the first.
 
@@ -46,4 +54,5 @@ def compare_command(  # noqa: PLR0913 - an option each
     """
     from vggprof import api, views
 
-    out.write(views.compare(api.compare(archs, setup, target, what_if=what_if, align=align), out.form))
+    found = api.compare(archs, setup, target, what_if=what_if, align=align, measurements=measurements)
+    out.write(views.compare(found, out.form))

@@ -14,7 +14,7 @@ from vggprof.compare.comparison import (
 from vggprof.compare.differences import Difference
 from vggprof.compare.lmdi import Part
 from vggprof.compare.pair import Finding
-from vggprof.compare.profile import Profile, profile, profile_on
+from vggprof.compare.profile import Profile, profile, profile_on, timed
 from vggprof.compare.scales import say_scale
 from vggprof.compare.terms import Alignment
 
@@ -37,4 +37,5 @@ __all__ = [
     "profile",
     "profile_on",
     "say_scale",
+    "timed",
 ]

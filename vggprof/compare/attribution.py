@@ -75,6 +75,7 @@ def splits(first: Profile, second: Profile, alignment: Alignment) -> tuple[Split
         _of_layers(Quantity.OUTPUT_BYTES, first, second, alignment),
         _of_layers(Quantity.SAVED_BYTES, first, second, alignment),
         *_of_memory(first, second),
+        *_of_time(first, second),
     )
 
 
@@ -131,6 +132,41 @@ def _held(profile: Profile) -> _Cells:
 
 def _without(cause: Cause, cells: _Cells) -> _Cells:
     return {key: value for key, value in cells.items() if key[1] is not cause}
+
+
+def _of_time(first: Profile, second: Profile) -> Iterator[Split]:
+    """Yield the time of a step: at each scale MACs of both ways, and milliseconds for each of them.
+
+    Where a network has no MACs at a scale, all the time there is more work.
+    """
+    if first.times is None or second.times is None:
+        return
+    ours, theirs = _spent(first), _spent(second)
+    terms = [
+        _time_term(stage, ours.get(stage, (0, 0.0)), theirs.get(stage, (0, 0.0)))
+        for stage in dict.fromkeys((*theirs, *ours))
+    ]
+    outside = (each.times.step_ms - sum(each.layer_ms().values()) for each in (first, second) if each.times)
+    terms.append(Term(None, (Factor(Cause.OUTSIDE, *(max(ms, 0.0) for ms in outside)),)))
+    yield _split(Quantity.STEP_MS, second.table.arch, terms, first.times.step_ms, second.times.step_ms)
+
+
+def _spent(profile: Profile) -> dict[str, tuple[int, float]]:
+    """Return the MACs and the milliseconds at each scale."""
+    spent: defaultdict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+    said, layer_ms = profile.scales(), profile.layer_ms()
+    for row in profile.table.rows:
+        macs, ms = spent[said[row.name]]
+        spent[said[row.name]] = macs + row.macs + row.macs_backward, ms + layer_ms[row.name]
+    return spent
+
+
+def _time_term(stage: str, first: tuple[int, float], second: tuple[int, float]) -> Term:
+    (macs, ms), (other_macs, other_ms) = first, second
+    if not macs or not other_macs or not ms or not other_ms:
+        return Term(stage, (Factor(Cause.MORE_WORK, ms, other_ms),))
+    work = Factor(Cause.MORE_WORK, macs, other_macs)
+    return Term(stage, (work, Factor(Cause.EFFICIENCY, ms / macs, other_ms / other_macs)))
 
 
 def _cell_terms(first: _Cells, second: _Cells) -> Iterator[Term]:

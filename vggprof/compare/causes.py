@@ -30,7 +30,7 @@ class Cause(StrEnum):
 
     MORE_WORK = "more_work"
     EFFICIENCY = "efficiency"  # time for each MAC: the share of the GPU's peak that is reached
-    OUTSIDE = "outside_of_layers"  # loss, optimizer, and what no layer is charged with
+    OUTSIDE = "outside_of_layers"  # the loss, waiting, and what else no layer is charged with
 
 
 # What a batch does not change: weights and what training keeps for each of them.

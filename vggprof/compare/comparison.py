@@ -93,6 +93,7 @@ class Comparison:
     lines: tuple[ScaleLine, ...]  # from the input's own resolution down, the classifier last
     against: tuple[Against, ...]  # one a network but the first
     gpu: str | None = None  # name of the card; without one peaks are of tensors alone
+    time_sources: tuple[str | None, ...] = ()  # who knows the time, one a network; None for nobody
 
 
 def compare(profiles: Sequence[Profile], alignment: Alignment | None = None) -> Comparison:
@@ -113,6 +114,7 @@ def compare(profiles: Sequence[Profile], alignment: Alignment | None = None) -> 
         lines=_lines([each.table for each in profiles]),
         against=tuple(_against(profiles[0], each, alignment) for each in profiles[1:]),
         gpu=gpus.pop(),
+        time_sources=tuple(None if each.times is None else each.times.source for each in profiles),
     )
 
 
@@ -143,6 +145,7 @@ def _totals(profile: Profile) -> ArchTotals:
         largest_batch=None if profile.card is None else profile.card.largest_batch,
         arithmetic_intensity=totals.arithmetic_intensity,
         launches=profile.launches,
+        step_ms=None if profile.times is None else profile.times.step_ms,
     )
 
 

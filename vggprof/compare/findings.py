@@ -54,6 +54,24 @@ def _made_of(name: str, what: str, split: Split) -> Iterator[Finding]:
     )
 
 
+def _time(pair: Pair) -> Iterator[Finding]:
+    split = pair.split(Quantity.STEP_MS)
+    if split is None:
+        return
+    a, b = pair.names
+    ratio = split.second / split.first
+    yield Finding(
+        id="time_ratio",
+        claim="how long a step takes",
+        holds=True,
+        value=ratio,
+        text=f"A step of {b} takes {ratio:.2f} x as long as one of {a}: "
+        f"{split.second:.2f} ms against {split.first:.2f} ms.",
+        rule="where both times are known",
+    )
+    yield from _made_of("time_causes", "time", split)
+
+
 def _where(pair: Pair) -> Iterator[Finding]:
     more = pair.by_scale(lambda row: row.macs)
     difference = sum(more.values())
@@ -200,6 +218,7 @@ _GROUPS: dict[str, tuple[Cause, ...]] = {
     "slack": (Cause.SLACK,),
 }
 _STATEMENTS: tuple[Callable[[Pair], Iterator[Finding]], ...] = (
+    _time,
     _macs,
     _where,
     _params,

@@ -46,7 +46,7 @@ class Pair:
 
     def split(self, quantity: Quantity) -> Split | None:
         """Return what the ratio of *quantity* is made of, if both have some of it."""
-        return next((split for split in self.splits if split.quantity is quantity and split.parts), None)
+        return next((s for s in self.splits if s.quantity is quantity and s.first and s.second), None)
 
     @property
     def work_differs(self) -> bool:

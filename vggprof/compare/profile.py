@@ -1,7 +1,7 @@
 """What a comparison needs to know of one network, as one value."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from vggprof.analyzers import LayerTable, TensorMemory, layer_table, tensor_memory
@@ -9,6 +9,9 @@ from vggprof.analyzers.forward import forward_operators, is_view, kept_for_backw
 from vggprof.analyzers.operators import ALLOCATION, base
 from vggprof.compare.peak import PeakShare, card_shares, index_bytes, tensor_shares
 from vggprof.compare.scales import say_scale, scales
+from vggprof.compare.times import Times, measured_times
+from vggprof.errors import UsageError
+from vggprof.measurement import Measurement
 from vggprof.memory.forecast import Card, Forecast
 from vggprof.memory.report import CardReport, report
 from vggprof.memory.run import at_peak
@@ -26,6 +29,7 @@ class Profile:
     kernel_areas: dict[str, int] = field(default_factory=dict)  # by layer, of those that convolve
     index_bytes: dict[str, int] = field(default_factory=dict)  # by layer, of what it saves for backward
     card: CardReport | None = None
+    times: Times | None = None
 
     @property
     def peak_allocated_bytes(self) -> int:
@@ -44,6 +48,14 @@ class Profile:
     def branched(self) -> bool:
         """Whether some layer takes what several others give."""
         return any(len(row.input_shapes) > 1 for row in self.table.rows)
+
+    def layer_ms(self) -> dict[str, float]:
+        """Return the milliseconds of each layer; where together they exceed the step, so much less."""
+        if self.times is None:
+            return {}
+        found = {row.name: self.times.layer_ms.get(row.name, 0.0) for row in self.table.rows}
+        scale = min(1.0, self.times.step_ms / (sum(found.values()) or 1.0))
+        return {layer: scale * ms for layer, ms in found.items()}
 
     def scales(self) -> dict[str, str]:
         """Return per layer the scale of the input at which it lies, as people say it."""
@@ -64,6 +76,23 @@ def profile_on(forecast: Forecast, batch: int, card: Card, *, search: bool) -> P
     line, answers, _ = forecast.asked(batch, card)
     top = at_peak(line, answers, on_card.prediction.machine, shown)
     return _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card)
+
+
+def timed(profiles: Sequence[Profile], measurements: Sequence[Measurement]) -> tuple[Profile, ...]:
+    """Return *profiles* with the times that *measurements* say; without times where none is of a network.
+
+    Raises UsageError where that is so for all of them.
+    """
+    with_times = tuple(
+        replace(each, times=measured_times(measurements, each.table.arch, each.table.setup))
+        for each in profiles
+    )
+    if all(each.times is None for each in with_times):
+        held = sorted({f"{m.conditions.arch} at batch {m.conditions.setup.batch}" for m in measurements})
+        raise UsageError(
+            "no measurement is of what is compared, in its setup; there are those of " + ", ".join(held)
+        )
+    return with_times
 
 
 def _profile(trace: Trace, shares: tuple[PeakShare, ...], card: CardReport | None) -> Profile:

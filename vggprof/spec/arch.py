@@ -45,7 +45,7 @@ _WORDS = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _FACTORY = re.compile(rf"(.+):({_WORDS})")
 _MODULE = re.compile(_WORDS)
 # Only behind what can name something: a folder or file may have " with " in its name.
-_EDITED = re.compile(r"([\w.+-]+|.*\.ya?ml|.+:[\w.]+)((?:@\S+)?) with (.*)", re.IGNORECASE)
+_EDITED = re.compile(r"([\w.+-]+|.*\.ya?ml|.+:[\w.]+)((?:@\S+)?)\s+with\s+(.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

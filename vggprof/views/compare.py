@@ -1,6 +1,6 @@
 """A comparison as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from vggprof.compare import (
@@ -100,30 +100,34 @@ def compare(comparison: Comparison, form: Form) -> str:
 def _document(comparison: Comparison) -> Document:
     first, *others = comparison.archs
     on = () if comparison.gpu is None else (f"on {comparison.gpu}",)
+    sources = zip(comparison.archs, comparison.time_sources, strict=True)
+    times = tuple(f"Time of {arch.name}: {source}" for arch, source in sources if source is not None)
     aligned = dict.fromkeys(_ALIGNED[each.alignment] for each in comparison.against)
     peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
     return Document(
         f"{', '.join(arch.name for arch in others)} against {first.name}",
         (
-            Lines((say_setup(first.setup), *on)),
+            Lines((say_setup(first.setup), *on, *times)),
             Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
-            *(block for each in comparison.against for block in _why(each, first.name)),
+            *(block for each in comparison.against for block in _why(each, comparison)),
             Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
             Notes("How to read this", (_FACTORS, *aligned, *CONVENTION, peaks)),
         ),
     )
 
 
-def _why(against: Against, first: str) -> Iterator[Block]:
+def _why(against: Against, comparison: Comparison) -> Iterator[Block]:
     """Yield what the ratios of one network are made of, and what that says."""
-    splits = [split for split in against.splits if split.parts]
+    first = comparison.archs[0].name
+    scales = [say_scale(line.halvings) for line in comparison.lines]
+    splits = [split for split in against.splits if split.first and split.second]
     title = f"{against.name} / {first}"
     if splits:
         columns = [Column(_SPLITS[split.quantity], Unit.RATIO) for split in splits]
         ratios = tuple(split.ratio for split in splits)
         causes = (*_cause_rows(splits), ("product", *ratios))
         yield Table(f"{title}: by cause", (Column("cause", Unit.TEXT), *columns), causes)
-        stages = (*_stage_rows(splits), ("product", *ratios))
+        stages = (*_stage_rows(splits, (*scales, None)), ("product", *ratios))
         yield Table(f"{title}: by resolution", (Column("resolution", Unit.TEXT), *columns), stages)
     beliefs = [finding for finding in against.findings if finding.belief]
     said = tuple(finding.text for finding in against.findings if not finding.belief)
@@ -138,10 +142,11 @@ def _cause_rows(splits: list[Split]) -> Iterator[tuple[Cell, ...]]:
             yield cause.value.replace("_", " "), *(of_quantity.get(cause) for of_quantity in factors)
 
 
-def _stage_rows(splits: list[Split]) -> Iterator[tuple[Cell, ...]]:
+def _stage_rows(splits: list[Split], stages: Sequence[str | None]) -> Iterator[tuple[Cell, ...]]:
     factors = [split.stages for split in splits]
-    for stage in dict.fromkeys(stage for of_quantity in factors for stage in of_quantity):
-        yield stage or "no layer", *(of_quantity.get(stage) for of_quantity in factors)
+    for stage in stages:
+        if any(stage in of_quantity for of_quantity in factors):
+            yield stage or "no layer", *(of_quantity.get(stage) for of_quantity in factors)
 
 
 def _say_belief(finding: Finding) -> str:

@@ -17,6 +17,7 @@ def result(comparison: Comparison) -> dict[str, Json]:
     return {
         "gpu": comparison.gpu,
         "archs": [_arch(arch) for arch in comparison.archs],
+        "time_sources": list(comparison.time_sources),
         "ratios": [asdict(ratios) for ratios in comparison.ratios],
         "groups": [_line(line) for line in comparison.lines],
         "alignment": [{"name": each.name, "align": each.alignment.value} for each in comparison.against],
