@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 from vggprof.errors import FileFormatError, UsageError, did_you_mean
 from vggprof.measurement.encode import FORMAT, ROWS, SCHEMA_VERSION
@@ -72,13 +72,29 @@ def _value(hint: Any, said: object, where: str) -> Any:  # noqa: ANN401 - values
     if get_origin(hint) is tuple:
         return _tuple(get_args(hint), said, where)
     if hint in ROWS:
-        values = _tuple(tuple(_hints(hint).values()), said, where)
-        return _made(hint, dict(zip(_hints(hint), values, strict=True)), where)
+        values = said if _fits(said, hint) else _tuple(tuple(_hints(hint).values()), said, where)
+        return hint(*values)
     if isinstance(hint, type) and is_dataclass(hint):
         return _object(hint, said, where)
     if issubclass(hint, StrEnum):
         return _word(hint, said, where)
     return _plain(hint, said, where)
+
+
+def _fits(said: object, kind: type) -> TypeGuard[list[Any]]:
+    """Whether *said* is a list of the values of *kind*, all plain: a quick look, for there are thousands."""
+    allowed = _row_types(kind)
+    return (
+        type(said) is list
+        and len(said) == len(allowed)
+        and all(type(value) in types for value, types in zip(said, allowed, strict=True))
+        and all(0 <= value <= MAX_INTEGER for value in said if type(value) is int)
+    )
+
+
+@cache
+def _row_types(kind: type) -> tuple[frozenset[type], ...]:
+    return tuple(frozenset(get_args(hint) or (hint,)) for hint in _hints(kind).values())
 
 
 def _plain(hint: type, said: object, where: str) -> object:
