@@ -1,7 +1,7 @@
 """Measurements: what real steps took, as plain values that need no torch."""
 
 from vggprof.measurement.files import read_measurements, text_of, write_measurements
-from vggprof.measurement.statistics import Summary, median_interval, relative_spread, summarize
+from vggprof.measurement.statistics import Summary, median_interval, summarize
 from vggprof.measurement.values import (
     TIMES,
     AllocatorEvent,
@@ -39,7 +39,6 @@ __all__ = [
     "Timing",
     "median_interval",
     "read_measurements",
-    "relative_spread",
     "summarize",
     "text_of",
     "write_measurements",

@@ -32,8 +32,12 @@ class Summary:
 
     @property
     def spread(self) -> float:
-        """Return how far the middle half reaches, as a share of the median; see `relative_spread`."""
-        return _share(self.p75_ms - self.p25_ms, self.median_ms)
+        """The distance of the quartiles as a share of the median; 0 for a median of 0.
+
+        What torch.utils.benchmark holds against its threshold (Measurement.meets_confidence in
+        torch/utils/benchmark/utils/common.py).
+        """
+        return (self.p75_ms - self.p25_ms) / self.median_ms if self.median_ms else 0.0
 
 
 def summarize(samples: Samples) -> Summary:
@@ -79,16 +83,6 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return min(low + (high - low) * (place - below), high)
 
 
-def relative_spread(values: Sequence[float]) -> float:
-    """Return the distance of the quartiles as a share of the median; 0 for a single value.
-
-    What torch.utils.benchmark holds against its threshold (Measurement.meets_confidence in
-    torch/utils/benchmark/utils/common.py). Raises ValueError for no values.
-    """
-    ordered = sorted(values)
-    return _share(quantile(ordered, 0.75) - quantile(ordered, 0.25), quantile(ordered, 0.5))
-
-
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return the ends of the bootstrap interval of the median; a single value is both.
 
@@ -100,7 +94,3 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
     medians = sorted(quantile(sorted(draw(ordered, k=count)), 0.5) for _ in range(RESAMPLES))
     tail = (1 - CONFIDENCE) / 2
     return quantile(medians, tail), quantile(medians, 1 - tail)
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0

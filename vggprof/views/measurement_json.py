@@ -98,6 +98,7 @@ def _samples(samples: Samples | None) -> Json:
         "mean": summary.mean_ms,
         "std": summary.std_ms,
         "n": summary.n,
+        "spread": summary.spread,
         "median_low": summary.median_low_ms,
         "median_high": summary.median_high_ms,
         "throttled": summary.throttled,
