@@ -97,7 +97,8 @@ def test_a_request_arrives_as_it_was_sent(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"device": "tpu"}, "'tpu' is none of auto, cuda, cpu"),
-        ({"execution": Execution.GRAPH, "setup": Setup(amp=Amp.FP16)}, "GradScaler"),
+        ({"device": "cpu", "execution": Execution.GRAPH}, "graph is for CUDA"),
+        ({"device": "cuda", "execution": Execution.GRAPH, "setup": Setup(amp=Amp.FP16)}, "GradScaler"),
     ],
 )
 def test_what_no_device_can_do_is_refused(change: dict[str, object], said: str, asked: Request) -> None:

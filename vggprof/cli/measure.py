@@ -102,6 +102,7 @@ def measure_command(  # noqa: PLR0913 - an option each
     """
     from vggprof import api
 
+    as_file(record)  # raises where it has no place, before any work is done
     lines: list[str] = []
     with progress() as say:
         sweep = api.measure(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vggprof.errors import GpuUnavailable, UsageError
-from vggprof.measurement import Conditions, Execution
+from vggprof.measurement import Conditions
 from vggprof.profiler.plan import AUTO
 
 
@@ -42,9 +42,7 @@ def _why_no_gpu() -> str | None:
 
 
 def prepare(conditions: Conditions, *, seed: int) -> None:
-    """Set what *conditions* say for the whole process. Raises UsageError for what its device cannot do."""
-    if conditions.device == "cpu" and conditions.execution is Execution.GRAPH:
-        raise UsageError("--execution graph is for CUDA; on the CPU take eager or compile")
+    """Set what *conditions* say for the whole process. Raises UsageError where memory cannot be limited."""
     torch.manual_seed(seed)
     torch.backends.cudnn.allow_tf32 = conditions.tf32
     torch.backends.cudnn.deterministic = conditions.deterministic

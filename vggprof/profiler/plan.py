@@ -73,6 +73,8 @@ class Request:
         asked = self.conditions
         if asked.device not in DEVICES:
             raise UsageError(f"{asked.device!r} is none of {', '.join(DEVICES)}")
+        if asked.device == "cpu" and asked.execution is Execution.GRAPH:
+            raise UsageError("--execution graph is for CUDA; on the CPU take eager or compile")
         if self.plan.protocol is Protocol.SEED:
             self._refuse_for_seed()
         if asked.execution is Execution.GRAPH and asked.setup.training and asked.setup.amp is Amp.FP16:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from vggprof.errors import VggprofError
+from vggprof.errors import UsageError, VggprofError
 from vggprof.measurement import Measurement, Status
 from vggprof.memory.search import largest_batch
 from vggprof.profiler.plan import Request
@@ -28,11 +28,17 @@ class Sweep:
 
 
 def of_batches(request: Request, batches: Sequence[int], measure: Measure, done_with: Done) -> Sweep:
-    """Measure *request* at each batch and give each to *done_with*; what fails is a measurement too."""
-    done: list[Measurement] = []
+    """Measure *request* at each batch and give each to *done_with*; what fails is a measurement too.
+
+    Raises UsageError, before any work is done, for a batch that cannot be run, or where each of several
+    would write the same file.
+    """
+    if len(batches) > 1 and (request.plan.trace_file or request.plan.snapshot_file):
+        raise UsageError("a trace and a snapshot are of one measurement; name one batch")
+    requests, done = [request.at(batch) for batch in batches], list[Measurement]()
     try:
-        for batch in batches:
-            done.append(measure(request.at(batch)))
+        for each in requests:
+            done.append(measure(each))
             done_with(done[-1])
     except KeyboardInterrupt:
         if not done:

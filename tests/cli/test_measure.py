@@ -1,0 +1,107 @@
+"""``vggprof measure`` whole, from words to text, on the CPU; each measurement in a process of its own."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from vggprof import api
+from vggprof.cli.run import run
+from vggprof.measurement import Status
+from vggprof.measurement.files import read_measurements
+
+Captured = pytest.CaptureFixture[str]
+
+SPEC = """\
+name: small
+title: A small network
+source: made for tests
+input: 3x16x16
+layers:
+  - conv1: {conv: 8, kernel: 3, then: relu}
+  - flatten
+  - fc: {linear: 10}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A small spec, in a folder of its own with a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VGGPROF_DATA_DIR", str(tmp_path / "data"))
+    Path("small.yaml").write_text(SPEC)
+    return "./small.yaml"
+
+
+def words(arch: str, *more: str) -> list[str]:
+    return ["measure", arch, "--batch", "2", "--device", "cpu", "--steps", "10", "--warmup", "0", *more]
+
+
+def test_a_measurement_is_shown_written_and_kept(small: str, capsys: Captured) -> None:
+    files = ("--record", "made.jsonl", "--trace", "trace.json")
+    assert run(words(small, "--format", "json", "--kernels", *files)) == 0
+    shown, said = capsys.readouterr()
+    result = json.loads(shown)
+    assert (result["command"], result["status"], result["message"]) == ("measure", "ok", None)
+    assert result["environment"]["threads"] == torch.get_num_threads()
+    for part in ("forward_ms", "backward_ms", "optimizer_ms", "step_ms"):
+        assert set(result["timing"][part]) >= {"median", "p25", "p75", "min", "mean", "std", "n"}
+        assert result["timing"][part]["n"] == 10
+    assert [layer["name"] for layer in result["layers"]] == ["conv1", "relu1", "flatten", "fc", ""]
+    assert result["memory"]["process_bytes"] > 2**20
+    assert result["memory"]["peak_allocated_bytes"] is None, "nobody counts that on the CPU"
+    (made,) = read_measurements(Path("made.jsonl"))
+    assert made.status is Status.OK
+    assert made.began is not None
+    (kept,) = api.list_runs()
+    assert f"kept as {kept.name}" in said
+    assert api.get_run(kept.name) == made
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    assert any(event.get("name") == "aten::convolution_backward" for event in events)
+
+
+def test_the_seed_protocol_prints_its_lines(small: str, capsys: Captured) -> None:
+    assert run(words(small, "--protocol", "seed", "--no-store")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert re.fullmatch(r".+: Forward across 10 steps, .+ \+/- .+ sec / batch", lines[1])
+    assert re.fullmatch(r".+: Forward-backward across 10 steps, .+ \+/- .+ sec / batch", lines[3])
+    assert api.list_runs() == ()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+def test_without_a_gpu_cuda_is_one_line(small: str, capsys: Captured) -> None:
+    assert run(["measure", small, "--device", "cuda"]) == 4
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"Error: torch .+; --device cpu measures on the CPU", last)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--batch", "many"), "'many' is no batch; write it like 32, 1,2,4,8 or auto"),
+        (("--batch", "4,0"), "batch 0 cannot be run"),
+        (("--steps", "0"), "0 steps measure nothing"),
+        (("--memory-limit", "much"), "'much' is not a memory size"),
+        (("--trace", "nowhere/trace.json"), "there is no folder nowhere"),
+        (("--record", "nowhere/made.jsonl"), "there is no folder nowhere"),
+        (("--batch", "2,4", "--trace", "trace.json"), "one measurement"),
+        (("--protocol", "seed", "--mode", "infer"), "--protocol seed times forward and backward"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(
+    more: tuple[str, ...], said: str, small: str, capsys: Captured
+) -> None:
+    assert run(["measure", small, *more]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "importing torch" not in shown.err
+
+
+def test_a_damaged_store_is_told_before_any_work(small: str, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "runs.sqlite").write_bytes(b"no database " * 100)
+    assert run(words(small)) == 2
+    assert "importing torch" not in capsys.readouterr().err
