@@ -29,6 +29,11 @@ def build(spec: ArchSpec) -> fx.GraphModule:
     return fx.GraphModule(builder.root, builder.graph, class_name="Network")
 
 
+def shape_of(spec: ArchSpec) -> tuple[int, ...]:
+    """Return the shape of what the network of *spec* gives for one image. Raises as `build` does."""
+    return _Builder(spec).run()
+
+
 class _Builder:
     """Grows a graph layer by layer."""
 
@@ -37,12 +42,14 @@ class _Builder:
         self.root = nn.Module()
         self._spec = spec
 
-    def run(self) -> None:
+    def run(self) -> tuple[int, ...]:
+        """Grow the whole graph and return the shape of what it gives for one image."""
         x = self.graph.placeholder("x")
         with torch.no_grad():
             image = torch.empty((_IMAGES, *self._spec.input), device="meta")
-            node, _ = self._chain(self._spec.layers, (x, image))
+            node, out = self._chain(self._spec.layers, (x, image))
         self.graph.output(node)
+        return _shape(out)
 
     def _chain(self, layers: tuple[Layer, ...], value: _Value) -> _Value:
         for layer in layers:

@@ -7,7 +7,7 @@ from typing import assert_never
 from torch import nn
 
 from vggprof.network.factory import build_from_factory
-from vggprof.network.from_spec import build
+from vggprof.network.from_spec import build, shape_of
 from vggprof.spec import read_spec
 from vggprof.spec.arch import Arch, FactoryArch, ShippedArch, SpecFileArch
 from vggprof.spec.editing import apply_edits
@@ -31,7 +31,7 @@ def load(arch: Arch) -> Network:
     """
     match arch:
         case ShippedArch() | SpecFileArch():
-            spec = apply_edits(arch.edits, read_spec(arch.file, dict(arch.parameters)))
+            spec = apply_edits(arch.edits, read_spec(arch.file, dict(arch.parameters)), shape_of)
             return Network(spec.name, build(spec), spec.input, spec.source or spec.file)
         case FactoryArch():
             return Network(arch.function, build_from_factory(arch), arch.input_shape, _origin(arch))

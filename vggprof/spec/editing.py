@@ -9,34 +9,38 @@ from typing import TypeAlias, assert_never
 from vggprof.errors import did_you_mean
 from vggprof.spec import ops
 from vggprof.spec.archspec import ArchSpec
+from vggprof.spec.convolutional import Shaped, fully_convolutional
 from vggprof.spec.edits import (
     REMOVABLE,
     AddBatchNorm,
+    Dense,
     Edit,
     Input,
     Kernels,
     NoClassifier,
     Option,
+    SingleKernels,
     Width,
     Without,
     refuse,
 )
 from vggprof.spec.kinds import MAX_CHANNELS
 from vggprof.spec.ops import Layer
+from vggprof.spec.stacks import with_single_kernels
 
 Layers: TypeAlias = tuple[Layer, ...]
 
 _STAGE = re.compile(r"stage([1-9]\d{0,3})")
 
 
-def apply_edits(edits: Sequence[Edit], spec: ArchSpec) -> ArchSpec:
-    """Return *spec* with *edits* made one after the other.
+def apply_edits(edits: Sequence[Edit], spec: ArchSpec, shaped: Shaped | None = None) -> ArchSpec:
+    """Return *spec* with *edits* made one after the other; `Dense` needs *shaped* (`fully_convolutional`).
 
     Raises UsageError for an edit that changes nothing, or that its layers do not allow. Whether the layers
     still fit each other shows when the network is built.
     """
     for edit in edits:
-        edited = _apply(edit, spec)
+        edited = _apply(edit, spec, shaped)
         if edited == spec:
             refuse(edit.text, f"it changes nothing in {spec.name}")
         spec = edited
@@ -53,7 +57,7 @@ def conv_stages(spec: ArchSpec) -> dict[str, int]:
     return found
 
 
-def _apply(edit: Edit, spec: ArchSpec) -> ArchSpec:  # noqa: PLR0911 - a change each
+def _apply(edit: Edit, spec: ArchSpec, shaped: Shaped | None) -> ArchSpec:  # noqa: PLR0911 - a change each
     change = edit.change
     match change:
         case Input(int() as side):
@@ -69,6 +73,11 @@ def _apply(edit: Edit, spec: ArchSpec) -> ArchSpec:  # noqa: PLR0911 - a change 
             return _rewritten(spec, lambda layer: () if isinstance(layer.op, REMOVABLE[word]) else (layer,))
         case AddBatchNorm():
             return replace(spec, layers=_normalized(spec.layers))
+        case Dense():
+            assert shaped is not None, "sizes are known where networks are built"
+            return fully_convolutional(spec, shaped)
+        case SingleKernels():
+            return replace(spec, layers=_single_kernels(spec.layers))
         case Kernels(old, new):
             return _each_conv(
                 spec,
@@ -152,6 +161,10 @@ def _normalized(layers: Layers) -> Layers:
         if isinstance(layer.op, ops.Convolution) and not (after and isinstance(after.op, ops.BatchNorm)):
             done.append(Layer(f"{layer.name}_bn", ops.BatchNorm(), layer.at))
     return tuple(done)
+
+
+def _single_kernels(layers: Layers) -> Layers:
+    return with_single_kernels(tuple(_inside(layer, _single_kernels) for layer in layers))
 
 
 def _each_conv(spec: ArchSpec, change: Callable[[Layer, ops.Convolution], Layers]) -> ArchSpec:

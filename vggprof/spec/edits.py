@@ -9,6 +9,8 @@
     no classifier          hidden linear layers go; global average pooling and the last linear layer remain
     no lrn                 or dropout, or batch_norm
     add batch_norm         after every convolution that has none
+    dense                  linear layers as convolutions, so that larger images give more scores, averaged
+    single kernels         for each stack of convolutions, one with the same receptive field
 
 Several are separated by `;`. Edits are values; nothing is built here.
 """
@@ -33,7 +35,8 @@ REMOVABLE: dict[str, type[ops.Op]] = {
 OPTIONS = ("stride", "kernel", "channels")
 _EXAMPLES = (
     "'stage1 stride 4', 'conv5_* kernel 1', 'conv1_1 channels 32', '1x1 for 3x3', 'input 3x112x112', "
-    "'width 0.5', 'no classifier', 'no lrn' (or dropout, or batch_norm), 'add batch_norm'"
+    "'width 0.5', 'no classifier', 'no lrn' (or dropout, or batch_norm), 'add batch_norm', 'dense', "
+    "'single kernels'"
 )
 _SQUARE = re.compile(r"([1-9]\d{0,3})x\1")
 
@@ -70,6 +73,16 @@ class AddBatchNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class Dense:
+    """Convolutions for the linear layers, the first as large as what it takes, and scores averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleKernels:
+    """One convolution in the place of each stack of them, with the same receptive field."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kernels:
     """Square kernels of one size instead of another."""
 
@@ -86,7 +99,15 @@ class Option:
     value: int
 
 
-Change: TypeAlias = Input | Width | NoClassifier | Without | AddBatchNorm | Kernels | Option
+Change: TypeAlias = (
+    Input | Width | NoClassifier | Without | AddBatchNorm | Dense | SingleKernels | Kernels | Option
+)
+
+_PHRASES: dict[str, Change] = {
+    "no classifier": NoClassifier(),
+    "dense": Dense(),
+    "single kernels": SingleKernels(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +127,13 @@ def parse_edits(text: str) -> tuple[Edit, ...]:
 
 
 def _change(text: str) -> Change:  # noqa: PLR0911 - a form each
+    if text in _PHRASES:
+        return _PHRASES[text]
     match text.split():
         case ["input", size]:
             return Input(_input(text, size))
         case ["width", factor]:
             return Width(_factor(text, factor))
-        case ["no", "classifier"]:
-            return NoClassifier()
         case ["no", word]:
             if _long(word) not in REMOVABLE:
                 allowed = ("classifier", *REMOVABLE)
@@ -130,7 +151,7 @@ def _change(text: str) -> Change:  # noqa: PLR0911 - a form each
             most = MAX_CHANNELS if option == "channels" else MAX_KERNEL
             return Option(selector, option, _whole(text, value, most))
         case words:
-            near = did_you_mean(words[0], ("input", "width", "no", "add"))
+            near = did_you_mean(words[0], ("input", "width", "no", "add", "dense", "single"))
             return refuse(text, f"it is none{near}; edits are {_EXAMPLES}")
 
 
