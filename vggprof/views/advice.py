@@ -14,7 +14,7 @@ from vggprof.views.markdown import markdown_of
 from vggprof.views.memory_json import result
 from vggprof.views.phrases import plural, say_setup
 from vggprof.views.table import text_of
-from vggprof.views.verdict import verdict
+from vggprof.views.verdict import say_software, verdict
 
 _CSV_HEADER = (
     "change",
@@ -104,7 +104,7 @@ def _conclusion(advised: Advised) -> Iterator[str]:
 
 def _document(report: MemoryReport, advised: Advised) -> Document:
     assert report.single is not None
-    said = Lines((say_setup(report.setup), *verdict(report.single)))
+    said = Lines((say_setup(report.setup), *verdict(report.single), say_software(report.software)))
     how = Notes("How", tuple(f"{each.name}: {'; '.join(each.how)}" for each in advised.advice))
     commands = Notes("Ask about each", tuple(filter(None, (each.command for each in advised.advice))))
     notes = (each for each in (how, commands) if each.items)

@@ -3,7 +3,6 @@
 from typing import assert_never
 
 from vggprof.forms import Form
-from vggprof.memory.forecast import Software
 from vggprof.memory.gate import Gate
 from vggprof.memory.verdict import Prediction
 from vggprof.units import format_bytes
@@ -14,7 +13,7 @@ from vggprof.views.markdown import markdown_of
 from vggprof.views.memory_json import result
 from vggprof.views.phrases import say_setup
 from vggprof.views.table import text_of
-from vggprof.views.verdict import verdict
+from vggprof.views.verdict import say_software, verdict
 
 _CSV_HEADER = (
     "passed",
@@ -74,7 +73,7 @@ def _document(gate: Gate) -> Document:
     said = [say_setup(gate.report.setup), *verdict(gate.card)]
     if gate.limit_bytes is not None:
         said.append(_limit(gate, gate.limit_bytes))
-    said += [_process(gate.card.prediction), _software(gate.report.software)]
+    said += [_process(gate.card.prediction), say_software(gate.report.software)]
     outcome = "passed" if gate.passed else "FAILED"
     return Document(f"{gate.report.arch}: check {outcome}", (Lines(tuple(said)),))
 
@@ -93,12 +92,6 @@ def _process(prediction: Prediction) -> str:
     likely = "" if process.likely is None else f", likely {format_bytes(process.likely)}"
     takes = "takes" if prediction.failure is None else "would take, on a card with room enough,"
     return f"The whole process {takes} {ends}{likely}"
-
-
-def _software(software: Software) -> str:
-    library = software.cudnn.library
-    cudnn = "no cuDNN to ask" if library is None else f"cuDNN {library.version}"
-    return f"With torch {'.'.join(map(str, software.torch))} and {cudnn}"
 
 
 def _row(gate: Gate) -> tuple[Cell, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from vggprof.memory.forecast import Software
 from vggprof.memory.report import CardReport
 from vggprof.memory.run import Failure
 from vggprof.memory.verdict import Status
@@ -24,6 +25,13 @@ def verdict(only: CardReport) -> Iterator[str]:
     if prediction.failure is not None:
         yield _failing(prediction.failure)
         yield f"PyTorch will say: {prediction.oom_message}"
+
+
+def say_software(software: Software) -> str:
+    """Return ``With torch 2.15 and cuDNN 9.26.0.51``."""
+    library = software.cudnn.library
+    cudnn = "no cuDNN to ask" if library is None else f"cuDNN {library.version}"
+    return f"With torch {'.'.join(map(str, software.torch))} and {cudnn}"
 
 
 def _failing(failure: Failure) -> str:

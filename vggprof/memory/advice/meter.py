@@ -43,7 +43,7 @@ class Meter:
         self._card = card
         self._setup = asked.setup
         self._make = traces
-        self._room = _most_bytes(card)
+        self._room = _most_bytes(card, prediction)
         self._traces: dict[Setup, Trace | VggprofError] = {}
         self._predictions: dict[Case, Prediction] = {asked: prediction}
         self._asked: dict[tuple[Setup, CudnnSettings], tuple[Timeline, Answers, Room]] = {}
@@ -140,10 +140,15 @@ class Meter:
         return self._lines[line](setup.batch)
 
 
-def _most_bytes(card: Card) -> int:
-    """Return the most that can be reserved on *card* at the high end of need, whatever the context."""
-    usable = card.device.usable.low - card.held_by_others_bytes
-    return usable if card.limit_bytes is None else min(usable, card.limit_bytes)
+def _most_bytes(card: Card, asked: Prediction) -> int:
+    """Return the most that can be reserved on *card* at the high end of need.
+
+    The context is that of every setup, unless the card was calibrated: then it depends on what is run, and
+    nothing is taken off for it.
+    """
+    context = asked.context.high if card.calibration is None else 0
+    most = card.device.usable.low - card.held_by_others_bytes - context
+    return most if card.limit_bytes is None else min(most, card.limit_bytes)
 
 
 def _live_bytes(trace: Trace) -> int:
