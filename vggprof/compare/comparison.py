@@ -29,6 +29,7 @@ class ArchTotals:
     saved_bytes: int
     peak_allocated_bytes: int  # on the card, or of tensors alone where there is none
     peak_reserved_bytes: int | None = None
+    status: str | None = None  # whether it fits the card; where not, peaks are those of a card without end
     largest_batch: int | None = None
     arithmetic_intensity: float | None = None  # FLOPs a byte moved, forward
     launches: int | None = None  # operators of a step that work on numbers
@@ -94,6 +95,7 @@ class Comparison:
     against: tuple[Against, ...]  # one a network but the first
     gpu: str | None = None  # name of the card; without one peaks are of tensors alone
     time_sources: tuple[str | None, ...] = ()  # who knows the time, one a network; None for nobody
+    assumptions: tuple[str, ...] = ()  # that the predictions for the card rest on
 
 
 def compare(profiles: Sequence[Profile], alignment: Alignment | None = None) -> Comparison:
@@ -115,6 +117,7 @@ def compare(profiles: Sequence[Profile], alignment: Alignment | None = None) -> 
         against=tuple(_against(profiles[0], each, alignment) for each in profiles[1:]),
         gpu=gpus.pop(),
         time_sources=tuple(None if each.times is None else each.times.source for each in profiles),
+        assumptions=tuple(dict.fromkeys(said for each in profiles for said in each.assumptions)),
     )
 
 
@@ -131,7 +134,7 @@ def _against(first: Profile, second: Profile, alignment: Alignment | None) -> Ag
 
 
 def _totals(profile: Profile) -> ArchTotals:
-    totals = profile.table.totals
+    totals, card = profile.table.totals, profile.card
     return ArchTotals(
         name=profile.table.arch,
         setup=profile.table.setup,
@@ -142,7 +145,8 @@ def _totals(profile: Profile) -> ArchTotals:
         saved_bytes=totals.saved_bytes,
         peak_allocated_bytes=profile.peak_allocated_bytes,
         peak_reserved_bytes=profile.peak_reserved_bytes,
-        largest_batch=None if profile.card is None else profile.card.largest_batch,
+        status=None if card is None else card.prediction.status.value,
+        largest_batch=None if card is None else card.largest_batch,
         arithmetic_intensity=totals.arithmetic_intensity,
         launches=profile.launches,
         step_ms=None if profile.times is None else profile.times.step_ms,

@@ -29,6 +29,7 @@ class Profile:
     kernel_areas: dict[str, int] = field(default_factory=dict)  # by layer, of those that convolve
     index_bytes: dict[str, int] = field(default_factory=dict)  # by layer, of what it saves for backward
     card: CardReport | None = None
+    assumptions: tuple[str, ...] = ()  # that the prediction for the card rests on
     times: Times | None = None
 
     @property
@@ -75,7 +76,8 @@ def profile_on(forecast: Forecast, batch: int, card: Card, *, search: bool) -> P
     shown = on_card.prediction.shown
     line, answers, _ = forecast.asked(batch, card)
     top = at_peak(line, answers, on_card.prediction.machine, shown)
-    return _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card)
+    found = _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card)
+    return replace(found, assumptions=reported.assumptions)
 
 
 def timed(profiles: Sequence[Profile], measurements: Sequence[Measurement]) -> tuple[Profile, ...]:

@@ -64,7 +64,11 @@ _ALIGNED = {
     Alignment.ORDER: "Layers are held against those as far along the way from the input.",
     Alignment.RESOLUTION: "Layers are held against those at the same resolution, relative to the input's.",
 }
-_PEAK_ON_CARD = "Peaks are of PyTorch's allocator on that GPU, workspaces included; the CUDA context is not."
+_PEAK_ON_CARD = (
+    "Peaks are of PyTorch's allocator on that GPU, workspaces included (those that are not known at the high "
+    "end of their range), the CUDA context not. Where a training does not fit they are those of a card "
+    "without end."
+)
 
 
 def compare(comparison: Comparison, form: Form) -> str:
@@ -104,16 +108,16 @@ def _document(comparison: Comparison) -> Document:
     times = tuple(f"Time of {arch.name}: {source}" for arch, source in sources if source is not None)
     aligned = dict.fromkeys(_ALIGNED[each.alignment] for each in comparison.against)
     peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
-    return Document(
-        f"{', '.join(arch.name for arch in others)} against {first.name}",
-        (
-            Lines((say_setup(first.setup), *on, *times)),
-            Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
-            *(block for each in comparison.against for block in _why(each, comparison)),
-            Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
-            Notes("How to read this", (_FACTORS, *aligned, *CONVENTION, peaks)),
-        ),
+    blocks: tuple[Block, ...] = (
+        Lines((say_setup(first.setup), *on, *times)),
+        Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
+        *(block for each in comparison.against for block in _why(each, comparison)),
+        Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
+        Notes("How to read this", (_FACTORS, *aligned, *CONVENTION, peaks)),
+        Notes("Assumed", comparison.assumptions),
     )
+    title = f"{', '.join(arch.name for arch in others)} against {first.name}"
+    return Document(title, tuple(block for block in blocks if not isinstance(block, Notes) or block.items))
 
 
 def _why(against: Against, comparison: Comparison) -> Iterator[Block]:
@@ -163,7 +167,9 @@ def _columns(comparison: Comparison) -> tuple[Column, ...]:
 
 
 def _total_rows(comparison: Comparison) -> Iterator[tuple[Cell, ...]]:
-    """Yield a row for each quantity that is known of any network."""
+    """Yield whether they fit, where there is a card, and a row for each quantity that is known of any."""
+    if comparison.gpu is not None:
+        yield "verdict", *(arch.status for arch in comparison.archs), *((None,) * len(comparison.against))
     for field, name, unit in _QUANTITIES:
         values = [getattr(arch, field) for arch in comparison.archs]
         if any(value is not None for value in values):

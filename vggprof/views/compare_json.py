@@ -18,6 +18,7 @@ def result(comparison: Comparison) -> dict[str, Json]:
         "gpu": comparison.gpu,
         "archs": [_arch(arch) for arch in comparison.archs],
         "time_sources": list(comparison.time_sources),
+        "assumptions": list(comparison.assumptions),
         "ratios": [asdict(ratios) for ratios in comparison.ratios],
         "groups": [_line(line) for line in comparison.lines],
         "alignment": [{"name": each.name, "align": each.alignment.value} for each in comparison.against],
