@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from vggprof.compare.sweep import SweepReport
     from vggprof.devices.calibration_listing import CalibrationListing
     from vggprof.devices.listing import GpuListing
+    from vggprof.latency.report import LatencyReport
     from vggprof.measurement import Execution, Measurement
     from vggprof.memory.replay.files import ReplayedFile
     from vggprof.memory.replay.supposed import SupposedFile
@@ -73,6 +74,7 @@ __all__ = [
     "forget_calibrations",
     "get_run",
     "keep",
+    "latency",
     "layers",
     "list_calibrations",
     "list_cudnn",
@@ -196,6 +198,40 @@ def memory(
     finish = partial(with_advice, target=target, traces=_retracing(what))
     search = isinstance(what, str)
     return _memory(what, setup, cards, target.software(), search=search, record=record, finish=finish)
+
+
+def latency(  # noqa: PLR0913 - what can be asked
+    what: Subject,
+    setup: Setup | None = None,
+    target: Target | None = None,
+    *,
+    execution: str = "eager",
+    changes: bool = False,
+    curve: bool = False,
+    dataset_size: int | None = None,
+) -> LatencyReport:
+    """Return how long a step takes on the GPU of *target*, on the one that is here, or on a ladder of cards.
+
+    *execution* is ``eager`` or ``graph``. With *changes* it says what would gain how much, with *curve* it
+    has the times over batch sizes, with *dataset_size* the time of an epoch of so many images; these need a
+    single GPU, and the first two an ARCH text. Raises as `memory` does.
+    """
+    from vggprof.latency.answer import Wanted, answer
+    from vggprof.latency.predict import Execution
+
+    if (changes or curve) and not isinstance(what, str):
+        raise UsageError("a trace has one batch and one setup; changes and a curve need an ARCH")
+    target, first = target or Target(), _trace_of(what, setup)
+    retraced = _retracing(what)
+
+    def at(batch: int) -> Trace:
+        other = retraced is not None and batch != first.setup.batch
+        return retraced(replace(first.setup, batch=batch)) if other and retraced else first
+
+    wanted = Wanted(word(Execution, execution), changes=changes, curve=curve, dataset_images=dataset_size)
+    return answer(
+        Traces(at), target.cards(), first.setup, software=target.software(), wanted=wanted, retraced=retraced
+    )
 
 
 def advise(what: Subject, setup: Setup | None = None, target: Target | None = None) -> MemoryReport:

@@ -14,6 +14,7 @@ COMMANDS = (
     "layers",
     "compare",
     "memory",
+    "latency",
     "measure",
     "advise",
     "check",

@@ -7,6 +7,8 @@ from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.devices import devices
 from vggprof.views.diff import diff, diff_failed
+from vggprof.views.latency import latency
+from vggprof.views.latency_plot import latency_plot, latency_svg
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -29,6 +31,9 @@ __all__ = [
     "devices",
     "diff",
     "diff_failed",
+    "latency",
+    "latency_plot",
+    "latency_svg",
     "layers",
     "libraries",
     "measurement",
