@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from vggprof.command import memory_command
-from vggprof.memory.advice import Case, advise
 from vggprof.memory.allocator import allocator_config_text
 from vggprof.memory.forecast import Forecast
 from vggprof.memory.report import MemoryReport
 from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Setup, Trace
+
+if TYPE_CHECKING:
+    from vggprof.memory.advice import Case
 
 
 def with_advice(
@@ -29,6 +31,8 @@ def with_advice(
     only = answer.single
     if only is None or (only.prediction.status is Status.FITS and not always):
         return answer
+    from vggprof.memory.advice import advise  # noqa: PLC0415 - only where something does not fit
+
     advised = advise(
         forecast,
         forecast.traces(answer.setup.batch),
@@ -40,8 +44,10 @@ def with_advice(
     return replace(answer, advice=advised)
 
 
-def _command(answer: MemoryReport, case: Case, target: Target, forecast: Forecast) -> str:
+def _command(answer: MemoryReport, case: "Case", target: Target, forecast: Forecast) -> str:
     """Return what asks about *case*; the allocator's settings are named where they are others than asked."""
+    from vggprof.command import memory_command  # noqa: PLC0415 - as above
+
     asked = forecast.software.allocator
     changed = replace(
         target,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vggprof.analyzers import TensorMemory, tensor_memory
 from vggprof.devices.calibrations import SOURCE
-from vggprof.memory.advice import Advised
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.recording import Recording
 from vggprof.memory.recording import record as record_run
@@ -22,6 +22,9 @@ from vggprof.memory.verdict import (
     predict,
 )
 from vggprof.trace import Amp, Setup
+
+if TYPE_CHECKING:
+    from vggprof.memory.advice import Advised
 
 # CUDA 13.0 release notes: Maxwell, Pascal and Volta are no longer supported.
 _FIRST_WITHOUT_OLD_GPUS, _OLDEST_OF_CUDA_13 = (13, 0), (7, 5)
@@ -55,7 +58,7 @@ class MemoryReport:
     assumptions: tuple[str, ...]
     recording: Recording | None = None  # of the likely run on the one card, up to the failure if it fails
     series: Series | None = None  # what is held over time; beyond the card's end where it fails
-    advice: Advised | None = None  # what would help; None where nobody asked, or nothing has to
+    advice: "Advised | None" = None  # what would help; None where nobody asked, or nothing has to
 
     @property
     def single(self) -> CardReport | None:

@@ -1,10 +1,9 @@
 """What would make a training fit, as text."""
 
 from collections.abc import Iterator
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from vggprof.forms import Form
-from vggprof.memory.advice import CLEARLY, Advice, Advised
 from vggprof.memory.report import MemoryReport
 from vggprof.views.advice_json import advice_json
 from vggprof.views.csv import csv_of
@@ -15,6 +14,9 @@ from vggprof.views.memory_json import result
 from vggprof.views.phrases import plural, say_setup
 from vggprof.views.table import text_of
 from vggprof.views.verdict import say_software, verdict
+
+if TYPE_CHECKING:
+    from vggprof.memory.advice import Advice, Advised
 
 _CSV_HEADER = (
     "change",
@@ -61,7 +63,7 @@ def advice(report: MemoryReport, form: Form) -> str:
             assert_never(form)
 
 
-def advice_blocks(advised: Advised) -> Iterator[Block]:
+def advice_blocks(advised: "Advised") -> Iterator[Block]:
     """Yield what helps, and the cheapest of it that is enough."""
     if advised.advice:
         yield Table(
@@ -78,14 +80,16 @@ def advice_blocks(advised: Advised) -> Iterator[Block]:
     yield Lines(tuple(_conclusion(advised)))
 
 
-def _row(advice: Advice) -> tuple[Cell, ...]:
+def _row(advice: "Advice") -> tuple[Cell, ...]:
     process, status = advice.prediction.process, advice.prediction.status
     takes = process.high if process.likely is None else process.likely
     return advice.name, advice.saves_bytes, takes, status.value, advice.cost
 
 
-def _conclusion(advised: Advised) -> Iterator[str]:
+def _conclusion(advised: "Advised") -> Iterator[str]:
     """Yield the cheapest change that is enough, and what was searched for it."""
+    from vggprof.memory.advice import CLEARLY  # noqa: PLC0415 - here already where there is advice
+
     found, best = advised.searched, advised.cheapest
     if not advised.advice:
         yield f"No change by itself saves {CLEARLY:.0%} of the process.".replace("%", " %")
@@ -102,7 +106,7 @@ def _conclusion(advised: Advised) -> Iterator[str]:
         yield f"None of the {tried} of changes that were tried fits; there are more, all of them dearer."
 
 
-def _document(report: MemoryReport, advised: Advised) -> Document:
+def _document(report: MemoryReport, advised: "Advised") -> Document:
     assert report.single is not None
     said = Lines((say_setup(report.setup), *verdict(report.single), say_software(report.software)))
     how = Notes("How", tuple(f"{each.name}: {'; '.join(each.how)}" for each in advised.advice))
@@ -111,7 +115,7 @@ def _document(report: MemoryReport, advised: Advised) -> Document:
     return Document(f"{report.arch}: what would make it fit", (said, *advice_blocks(advised), *notes))
 
 
-def _csv_row(each: Advice, advised: Advised) -> tuple[Cell, ...]:
+def _csv_row(each: "Advice", advised: "Advised") -> tuple[Cell, ...]:
     prediction = each.prediction
     return (
         each.name,

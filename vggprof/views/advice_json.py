@@ -1,10 +1,14 @@
 """The keys of advice: the contract that other programs build on."""
 
-from vggprof.memory.advice import Advice, Advised, Found
+from typing import TYPE_CHECKING
+
 from vggprof.views.json import Json
 
+if TYPE_CHECKING:
+    from vggprof.memory.advice import Advice, Advised, Found
 
-def advice_json(advised: Advised | None) -> dict[str, Json]:
+
+def advice_json(advised: "Advised | None") -> dict[str, Json]:
     """Return what helps, the change that saves most first; null where nobody asked for it."""
     if advised is None:
         return {"advice": None, "advice_search": None}
@@ -14,7 +18,7 @@ def advice_json(advised: Advised | None) -> dict[str, Json]:
     }
 
 
-def _advice(advice: Advice, *, cheapest: bool) -> dict[str, Json]:
+def _advice(advice: "Advice", *, cheapest: bool) -> dict[str, Json]:
     process = advice.prediction.process
     return {
         "change": advice.name,
@@ -32,5 +36,5 @@ def _advice(advice: Advice, *, cheapest: bool) -> dict[str, Json]:
     }
 
 
-def _search(found: Found) -> dict[str, Json]:
+def _search(found: "Found") -> dict[str, Json]:
     return {"combinations": found.tried, "complete": found.complete}
