@@ -30,7 +30,7 @@ def hang():
     threading.Event().wait()
 
 FAULTS = {
-    "none": lambda: None,
+    "no": lambda: None,
     "hang": hang,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "raise": lambda: torch.ones(2).view(3),
@@ -49,7 +49,7 @@ class Net(nn.Module):
             FAULTS[self.fault]()
         return self.fc(x.flatten(1))
 
-def build(fault="none"):
+def build(fault="no"):
     return Net(fault)
 """
 

@@ -79,7 +79,7 @@ def test_what_a_network_prints_is_no_message(tmp_path: Path) -> None:
 
 
 def test_our_own_errors_come_through(tmp_path: Path) -> None:
-    asked = request(faulty(tmp_path, "none"))
+    asked = request(faulty(tmp_path, "no"))
     (tmp_path / "faults.py").write_text("def other(): ...")
     with pytest.raises(ArchError, match="build"):
         isolation.measure(asked, lambda _text: None)

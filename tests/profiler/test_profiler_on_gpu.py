@@ -137,7 +137,7 @@ def test_the_median_is_that_of_torchs_own_benchmark() -> None:
     ours, theirs = [], []
     for _ in range(30):
         loop.stage.observer = watch
-        ours.append(watch.time(loop.step)["step"])
+        ours.append([watch.time(loop.step)["step"] for _ in range(3)][-1])
         loop.stage.observer = Unwatched()
         theirs.append(timer.timeit(1).mean * 1000)
     assert median(ours) == pytest.approx(median(theirs), rel=0.05)

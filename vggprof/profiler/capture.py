@@ -86,7 +86,7 @@ def capture(
     Of several steps the first is left out: the profiler itself warms up in it.
     """
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
-    with watch.listening(), profile(activities=activities) as seen:
+    with watch.listening(), profile(activities=activities, acc_events=True) as seen:
         for number in range(count):
             watch.silent = number == 0 and count > 1
             with record_function(Ours.STEP.name_of(number)):

@@ -22,7 +22,3 @@ def main() -> None:
         channel.send(measured(request, channel))
     except VggprofError as error:
         channel.fail(error)
-
-
-if __name__ == "__main__":
-    main()

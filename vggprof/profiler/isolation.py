@@ -21,6 +21,9 @@ from vggprof.profiler.plan import AUTO, Request
 
 Say: TypeAlias = Callable[[str], None]
 
+# The other process finds modules where this one does, and neither more nor less.
+_CHILD = "import sys; sys.path[:] = {path!r}; from vggprof.profiler.child import main; main()"
+
 # Of what a process wrote before it died, its last line says best why.
 _LAST_WORDS_BYTES = 4096
 
@@ -67,7 +70,7 @@ def _nothing_yet(request: Request) -> Measurement:
 def _child(stderr: IO[bytes]) -> Iterator[subprocess.Popen[str]]:
     """Start the measuring process, at the head of a group of its own, and end the group in any case."""
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "vggprof.profiler.child"],
+        [sys.executable, "-P", "-c", _CHILD.format(path=sys.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
