@@ -126,6 +126,12 @@ def test_no_finding_contradicts_the_table(comparisons: list[Comparison]) -> None
             assert found["macs_causes"].value == (max if upward else min)(causes.values())
             told = re.findall(r"(\d+\.\d\d) x", found["macs_causes"].text)[1:]
             assert sorted(told) == sorted(f"{f:.2f}" for f in causes.values() if abs(f - 1) >= 0.005)
+        if "macs_where" in found:
+            at: Counter[str | None] = Counter()
+            for difference in against.differences:
+                at[difference.stage] += difference.value if difference.quantity == "macs" else 0
+            shares = {stage: value / sum(at.values()) for stage, value in at.items()}
+            assert found["macs_where"].value == max(shares.values())
         if "belief_depth" in found:
             split = splits[Quantity.MACS]
             depth = sum(part.value for part in split.parts if part.cause is Cause.DEPTH)

@@ -1,13 +1,13 @@
 """What the peak is made of, by layer and cause: by hand, and the same as what others make of it."""
 
 from dataclasses import replace
-from math import prod
+from math import log, prod
 
 import pytest
 
 from vggprof import Target, api
 from vggprof.analyzers import tensor_memory
-from vggprof.compare import Cause, compare, profile, profile_on
+from vggprof.compare import Cause, Quantity, compare, profile, profile_on
 from vggprof.compare.peak import PeakShare, tensor_shares
 from vggprof.devices import Survey
 from vggprof.errors import UsageError
@@ -147,9 +147,13 @@ def test_comparison_on_a_card_and_on_none() -> None:
     assert "H200" in (found.gpu or "")
     for arch in found.archs:
         assert arch.largest_batch is not None
+        assert arch.step_ms is not None
         assert arch.peak_reserved_bytes is not None
         assert arch.peak_reserved_bytes >= arch.peak_allocated_bytes > 0
     (against,) = found.against
+    (split,) = (split for split in against.splits if split.quantity is Quantity.STEP_MS)
+    assert split.ratio == found.ratios[1].step_ms
+    assert sum(part.value for part in split.parts) == pytest.approx(log(split.ratio or 0), abs=1e-9)
     quantities = {difference.quantity for difference in against.differences}
     assert {"peak_allocated_bytes", "peak_reserved_bytes"} <= quantities
     for quantity in ("peak_allocated_bytes", "peak_reserved_bytes"):

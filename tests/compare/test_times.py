@@ -59,7 +59,7 @@ def test_twice_the_work_done_half_as_fast() -> None:
     # 100 MACs in 2 ms become 200 in 8 ms: 4 x is 2 x of work and 2 x of time for each MAC.
     first, second = network("a", 100), network("b", 200)
     split = of_time(against(with_times(first, 2, late=2), with_times(second, 8, late=8)))
-    assert split.causes == {Cause.MORE_WORK: pytest.approx(2), Cause.EFFICIENCY: pytest.approx(2)}
+    assert split.causes == {Cause.MORE_WORK: pytest.approx(2), Cause.TIME_PER_MAC: pytest.approx(2)}
     assert split.stages == {"1/4": pytest.approx(4)}
 
 

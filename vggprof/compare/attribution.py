@@ -166,7 +166,7 @@ def _time_term(stage: str, first: tuple[int, float], second: tuple[int, float]) 
     if not macs or not other_macs or not ms or not other_ms:
         return Term(stage, (Factor(Cause.MORE_WORK, ms, other_ms),))
     work = Factor(Cause.MORE_WORK, macs, other_macs)
-    return Term(stage, (work, Factor(Cause.EFFICIENCY, ms / macs, other_ms / other_macs)))
+    return Term(stage, (work, Factor(Cause.TIME_PER_MAC, ms / macs, other_ms / other_macs)))
 
 
 def _cell_terms(first: _Cells, second: _Cells) -> Iterator[Term]:

@@ -29,8 +29,13 @@ class Cause(StrEnum):
     FRAGMENTATION = "fragmentation"  # reserved at most beyond what is allocated at most
 
     MORE_WORK = "more_work"
-    EFFICIENCY = "efficiency"  # time for each MAC: the share of the GPU's peak that is reached
+    TIME_PER_MAC = "time_per_mac"  # the inverse of the share of its peak that the GPU reaches
     OUTSIDE = "outside_of_layers"  # the loss, waiting, and what else no layer is charged with
+
+    @property
+    def said(self) -> str:
+        """The cause for people: ``kernel size``, ``time per MAC``."""
+        return self.value.replace("_", " ").replace("mac", "MAC")
 
 
 # What a batch does not change: weights and what training keeps for each of them.

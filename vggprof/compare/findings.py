@@ -17,18 +17,21 @@ def findings(first: Profile, second: Profile, splits: tuple[Split, ...]) -> tupl
     return tuple(finding for make in (*_STATEMENTS, beliefs) for finding in make(pair))
 
 
+def _statement(name: str, claim: str, value: float, text: str, *, rule: str) -> Finding:
+    return Finding(name, claim, True, value, text, rule)
+
+
 def _macs(pair: Pair) -> Iterator[Finding]:
     split = pair.split(Quantity.MACS)
     if split is None:
         return
     a, b = pair.names
     ratio = split.second / split.first
-    yield Finding(
-        id="macs_ratio",
-        claim="how much work one forward pass is",
-        holds=True,
-        value=ratio,
-        text=f"{b} does {ratio:.2f} x the MACs of {a} in a forward pass: "
+    yield _statement(
+        "macs_ratio",
+        "how much work one forward pass is",
+        ratio,
+        f"{b} does {ratio:.2f} x the MACs of {a} in a forward pass: "
         f"{format_count(int(split.second))} against {format_count(int(split.first))}.",
         rule="where both have MACs",
     )
@@ -42,14 +45,13 @@ def _made_of(name: str, what: str, split: Split) -> Iterator[Finding]:
     told.sort(key=lambda cause: cause[1], reverse=upward)
     if not told or (told[0][1] > 1) != upward:
         return
-    said = say_names([f"{say_cause(cause)} {factor:.2f} x" for cause, factor in told])
+    said = say_names([f"{cause.said} {factor:.2f} x" for cause, factor in told])
     main, factor = told[0]
-    yield Finding(
-        id=name,
-        claim=f"{say_cause(main)} is what changes the {what} most",
-        holds=True,
-        value=factor,
-        text=f"What makes the {what} {split.second / split.first:.2f} x: {said}; the product is the ratio.",
+    yield _statement(
+        name,
+        f"{main.said} is what changes the {what} most",
+        factor,
+        f"What makes the {what} {split.second / split.first:.2f} x: {said}.",
         rule=f"the largest factor in the direction of the ratio; factors within {TOLD} of 1 are not told",
     )
 
@@ -60,12 +62,11 @@ def _time(pair: Pair) -> Iterator[Finding]:
         return
     a, b = pair.names
     ratio = split.second / split.first
-    yield Finding(
-        id="time_ratio",
-        claim="how long a step takes",
-        holds=True,
-        value=ratio,
-        text=f"A step of {b} takes {ratio:.2f} x as long as one of {a}: "
+    yield _statement(
+        "time_ratio",
+        "how long a step takes",
+        ratio,
+        f"A step of {b} takes {ratio:.2f} x as long as one of {a}: "
         f"{split.second:.2f} ms against {split.first:.2f} ms.",
         rule="where both times are known",
     )
@@ -78,12 +79,11 @@ def _where(pair: Pair) -> Iterator[Finding]:
     if difference:
         scale = max(more, key=lambda key: more[key] / difference)
         share = more[scale] / difference
-        yield Finding(
-            id="macs_where",
-            claim=f"most of the difference in MACs is at {say_place(scale)}",
-            holds=True,
-            value=share,
-            text=f"Of the MACs that {pair.names[1]} does {_more(difference)}, {share:.1%} are "
+        yield _statement(
+            "macs_where",
+            f"the largest part of the difference in MACs is {say_place(scale)}",
+            share,
+            f"Of the MACs that {pair.names[1]} does {_more(difference)}, {share:.1%} are "
             f"{say_place(scale)}: {format_count(abs(more[scale]))} of {format_count(abs(difference))}.",
             rule="the scale of the input with the largest share of the difference",
         )
@@ -93,23 +93,20 @@ def _params(pair: Pair) -> Iterator[Finding]:
     a, b = pair.names
     had, has = (profile.table.totals.params for profile in (pair.first, pair.second))
     if had and has:
-        yield Finding(
-            id="params_ratio",
-            claim="how many parameters there are",
-            holds=True,
-            value=has / had,
-            text=f"{b} has {has / had:.2f} x the parameters of {a}: {has:,} against {had:,}.",
+        yield _statement(
+            "params_ratio",
+            "how many parameters there are",
+            has / had,
+            f"{b} has {has / had:.2f} x the parameters of {a}: {has:,} against {had:,}.",
             rule="where both have parameters",
         )
     layer = pair.second.table.biggest.params
     if layer is not None and layer.params > MOST * has:
-        yield Finding(
-            id="params_where",
-            claim=f"one layer holds most of the parameters of {b}",
-            holds=True,
-            value=layer.params / has,
-            text=f"{layer.name} alone holds {layer.params / has:.1%} of the parameters of {b}: "
-            f"{layer.params:,}.",
+        yield _statement(
+            "params_where",
+            f"one layer holds most of the parameters of {b}",
+            layer.params / has,
+            f"{layer.name} alone holds {layer.params / has:.1%} of the parameters of {b}: {layer.params:,}.",
             rule="where one layer has more than half",
         )
 
@@ -126,12 +123,11 @@ def _activations(pair: Pair) -> Iterator[Finding]:
     places = say_names([say_place(scale) for scale, _ in largest[:count]])
     share = running[count - 1] / whole
     what = "saves for backward" if training else "makes as outputs"
-    yield Finding(
-        id="activations_where",
-        claim=f"where the activations of {b} are",
-        holds=True,
-        value=share,
-        text=f"{share:.1%} of what {b} {what} is {places}: "
+    yield _statement(
+        "activations_where",
+        f"where the activations of {b} are",
+        share,
+        f"{share:.1%} of what {b} {what} is {places}: "
         f"{format_bytes(running[count - 1])} of {format_bytes(whole)}.",
         rule="the fewest scales of the input that together hold more than half",
     )
@@ -144,12 +140,11 @@ def _peak(pair: Pair) -> Iterator[Finding]:
         return
     reserved = split.quantity is Quantity.PEAK_RESERVED_BYTES
     ratio = split.second / split.first
-    yield Finding(
-        id="peak_ratio",
-        claim="how much memory is held at the peak",
-        holds=True,
-        value=ratio,
-        text=f"At its peak {b} {'reserves' if reserved else 'holds'} {ratio:.2f} x the memory of {a}: "
+    yield _statement(
+        "peak_ratio",
+        "how much memory is held at the peak",
+        ratio,
+        f"At its peak {b} {'reserves' if reserved else 'holds'} {ratio:.2f} x the memory of {a}: "
         f"{format_bytes(int(split.second))} against {format_bytes(int(split.first))}.",
         rule="of what is reserved on the card; of tensors alone where there is none",
     )
@@ -165,12 +160,11 @@ def _peak_cause(pair: Pair, split: Split, *, with_fragments: bool) -> Iterator[F
         more["fragmentation"] = _held(pair, (Cause.FRAGMENTATION,))
     name = max(more, key=lambda key: more[key] / difference)
     share = more[name] / difference
-    yield Finding(
-        id="peak_cause",
-        claim=f"the peaks differ most in {name}",
-        holds=True,
-        value=share,
-        text=f"Of what {pair.names[1]} holds {_more(difference)} at its peak, {share:.1%} is {name}: "
+    yield _statement(
+        "peak_cause",
+        f"the peaks differ most in {name}",
+        share,
+        f"Of what {pair.names[1]} holds {_more(difference)} at its peak, {share:.1%} is {name}: "
         f"{format_bytes(abs(more[name]))} of {format_bytes(abs(difference))}.",
         rule="the group of kinds with the largest share of the difference",
     )
@@ -178,33 +172,25 @@ def _peak_cause(pair: Pair, split: Split, *, with_fragments: bool) -> Iterator[F
 
 def _held(pair: Pair, causes: Sequence[Cause]) -> int:
     """Return how much more of *causes* the second network holds."""
-    sums = (sum(s.nbytes for s in p.shares if s.cause in causes) for p in (pair.first, pair.second))
-    first, second = sums
-    return second - first
+    had, has = (sum(s.nbytes for s in p.shares if s.cause in causes) for p in (pair.first, pair.second))
+    return has - had
 
 
 def _largest_batch(pair: Pair) -> Iterator[Finding]:
     a, b = pair.names
-    batches = [None if p.card is None else p.card.largest_batch for p in (pair.first, pair.second)]
-    had, has = batches
+    had, has = (None if p.card is None else p.card.largest_batch for p in (pair.first, pair.second))
     if had and has:
-        yield Finding(
-            id="largest_batch",
-            claim="how large a batch can be",
-            holds=True,
-            value=has / had,
-            text=f"The largest batch that fits is {has:,} with {b}, and {had:,} with {a}: {has / had:.2f} x.",
+        yield _statement(
+            "largest_batch",
+            "how large a batch can be",
+            has / had,
+            f"The largest batch that fits is {has:,} with {b}, and {had:,} with {a}: {has / had:.2f} x.",
             rule="where both are known and at least 1",
         )
 
 
 def _more(difference: int) -> str:
     return "more" if difference > 0 else "less"
-
-
-def say_cause(cause: Cause) -> str:
-    """Return a cause for people: ``kernel size``."""
-    return cause.value.replace("_", " ")
 
 
 _GROUPS: dict[str, tuple[Cause, ...]] = {

@@ -9,8 +9,9 @@ from vggprof.analyzers.forward import forward_operators, is_view, kept_for_backw
 from vggprof.analyzers.operators import ALLOCATION, base
 from vggprof.compare.peak import PeakShare, card_shares, index_bytes, tensor_shares
 from vggprof.compare.scales import say_scale, scales
-from vggprof.compare.times import Times, measured_times
+from vggprof.compare.times import Times, measured_times, predicted_times
 from vggprof.errors import UsageError
+from vggprof.latency.answer import Wanted, answer
 from vggprof.measurement import Measurement
 from vggprof.memory.forecast import Card, Forecast
 from vggprof.memory.report import CardReport, report
@@ -70,18 +71,22 @@ def profile(trace: Trace) -> Profile:
 
 
 def profile_on(forecast: Forecast, batch: int, card: Card, *, search: bool) -> Profile:
-    """Return what there is to compare of training at *batch* on *card*; *search* for the largest batch."""
+    """Return what there is to compare of running at *batch* on *card*; *search* for the largest batch."""
     reported = report(forecast, batch, (card,), search=search)
     (on_card,) = reported.cards
     shown = on_card.prediction.shown
     line, answers, _ = forecast.asked(batch, card)
     top = at_peak(line, answers, on_card.prediction.machine, shown)
-    found = _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card)
-    return replace(found, assumptions=reported.assumptions)
+    latency = answer(forecast.traces, (card,), line.trace.setup, software=forecast.software, wanted=Wanted())
+    return replace(
+        _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card),
+        assumptions=(*reported.assumptions, *latency.assumptions),
+        times=predicted_times(latency.cards[0]),
+    )
 
 
 def timed(profiles: Sequence[Profile], measurements: Sequence[Measurement]) -> tuple[Profile, ...]:
-    """Return *profiles* with the times that *measurements* say; without times where none is of a network.
+    """Return *profiles* with the times that *measurements* say, and no others, so that like meets like.
 
     Raises UsageError where that is so for all of them.
     """

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from vggprof.latency.predict import Latency
 from vggprof.measurement import LayerTime, Measurement, Status
 from vggprof.trace import Setup
 
@@ -15,6 +16,12 @@ class Times:
     step_ms: float
     layer_ms: Mapping[str, float]  # all passes together
     source: str
+
+
+def predicted_times(latency: Latency) -> Times:
+    """Return the likely times of *latency*; the optimizer's belong to no layer."""
+    layers = {layer.name: layer.total_ms for layer in latency.layers}
+    return Times(latency.step.likely, layers, f"predicted for {latency.device.name}")
 
 
 def measured_times(measurements: Iterable[Measurement], arch: str, setup: Setup) -> Times | None:

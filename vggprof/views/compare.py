@@ -104,8 +104,7 @@ def compare(comparison: Comparison, form: Form) -> str:
 def _document(comparison: Comparison) -> Document:
     first, *others = comparison.archs
     on = () if comparison.gpu is None else (f"on {comparison.gpu}",)
-    sources = zip(comparison.archs, comparison.time_sources, strict=True)
-    times = tuple(f"Time of {arch.name}: {source}" for arch, source in sources if source is not None)
+    times = dict.fromkeys(f"Time {source}" for source in comparison.time_sources if source is not None)
     aligned = dict.fromkeys(_ALIGNED[each.alignment] for each in comparison.against)
     peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
     blocks: tuple[Block, ...] = (
@@ -143,7 +142,7 @@ def _cause_rows(splits: list[Split]) -> Iterator[tuple[Cell, ...]]:
     factors = [split.causes for split in splits]
     for cause in Cause:
         if any(cause in of_quantity for of_quantity in factors):
-            yield cause.value.replace("_", " "), *(of_quantity.get(cause) for of_quantity in factors)
+            yield cause.said, *(of_quantity.get(cause) for of_quantity in factors)
 
 
 def _stage_rows(splits: list[Split], stages: Sequence[str | None]) -> Iterator[tuple[Cell, ...]]:
