@@ -88,6 +88,8 @@ def test_without_a_gpu_cuda_is_one_line(small: str, capsys: Captured) -> None:
         (("--trace", "nowhere/trace.json"), "there is no folder nowhere"),
         (("--record", "nowhere/made.jsonl"), "there is no folder nowhere"),
         (("--batch", "2,4", "--trace", "trace.json"), "one measurement"),
+        (("--no-layers", "--trace", "trace.json"), "a trace is of the steps whose layers are timed"),
+        (("--device", "cpu", "--snapshot", "s.pickle"), "--snapshot is of the GPU's allocator"),
         (("--protocol", "seed", "--mode", "infer"), "--protocol seed times forward and backward"),
     ],
 )

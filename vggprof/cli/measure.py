@@ -51,7 +51,13 @@ _FILE: Any = {"metavar": "FILE", "type": click.Path(path_type=Path)}
 @click.option(
     "--time-limit", metavar="S", type=float, default=600.0, show_default=True, help="For each batch."
 )
-@click.option("--steps", type=int, default=100, show_default=True, help="The most steps that are timed.")
+@click.option(
+    "--steps",
+    type=int,
+    default=100,
+    show_default=True,
+    help="The most steps that are timed; after 20 s three are enough.",
+)
 @click.option("--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Steps before that.")
 @click.option(
     "--target-spread",

@@ -16,7 +16,7 @@ def choose_device(asked: str) -> tuple[str, str | None]:
     """Return ``cpu`` or ``cuda``, and for ``auto`` without a GPU why it is the CPU.
 
     Raises GpuUnavailable, in one line, where ``cuda`` is asked for and torch cannot use a GPU. One that is
-    full is usable: torch.OutOfMemoryError comes through.
+    full is usable, and that nothing fits is a result.
     """
     if asked == "cpu":
         return "cpu", None
@@ -35,7 +35,7 @@ def _why_no_gpu() -> str | None:
     try:
         torch.zeros(1, device="cuda").add_(1).item()
     except torch.OutOfMemoryError:
-        raise
+        return None
     except (RuntimeError, AssertionError) as error:  # no driver, an old one, a GPU that it was not built for
         return f"torch cannot use a GPU: {str(error).splitlines()[0].partition('. ')[0]}"
     return None

@@ -75,17 +75,18 @@ class Request:
             raise UsageError(f"{asked.device!r} is none of {', '.join(DEVICES)}")
         if asked.device == "cpu" and asked.execution is Execution.GRAPH:
             raise UsageError("--execution graph is for CUDA; on the CPU take eager or compile")
-        if self.plan.protocol is Protocol.SEED:
-            self._refuse_for_seed()
+        eager = asked.execution is Execution.EAGER
+        if self.plan.trace_file is not None and not (self.plan.layers and eager):
+            raise UsageError("a trace is of the steps whose layers are timed: in eager mode, with --layers")
+        if self.plan.snapshot_file is not None and asked.device == "cpu":
+            raise UsageError("--snapshot is of the GPU's allocator, and the CPU has none")
+        if self.plan.protocol is Protocol.SEED and not (asked.setup.training and eager):
+            raise UsageError("--protocol seed times forward and backward in eager mode, and nothing else")
         if asked.execution is Execution.GRAPH and asked.setup.training and asked.setup.amp is Amp.FP16:
             raise UsageError(
                 "a CUDA graph cannot hold the GradScaler of --amp fp16, which asks the device whether all "
                 "gradients are finite; use --amp bf16, or another execution"
             )
-
-    def _refuse_for_seed(self) -> None:
-        if not self.conditions.setup.training or self.conditions.execution is not Execution.EAGER:
-            raise UsageError("--protocol seed times forward and backward in eager mode, and nothing else")
 
     def at(self, batch: int) -> "Request":
         """Return the same request for another batch."""
