@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from threading import Event, Thread
 from time import monotonic
 
@@ -41,18 +42,7 @@ class Sensors:
         """Read once."""
         reading = None if self._gpu is None else self._gpu.read(os.getpid())
         if reading is not None:
-            at_ms = (monotonic() - self._begin) * 1000
-            self._read.append(
-                Sensor(
-                    at_ms,
-                    reading.used_bytes,
-                    reading.process_bytes,
-                    reading.sm_clock_mhz,
-                    reading.temperature_c,
-                    reading.power_w,
-                    reading.throttle_reasons,
-                )
-            )
+            self._read.append(Sensor((monotonic() - self._begin) * 1000, **asdict(reading)))
 
 
 @contextmanager
