@@ -82,17 +82,15 @@ def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
 def _singles(case: Case, space: Space, meter: Meter) -> Iterator[Change]:
     """Yield the single changes to tell of; of several that differ in a number, those that matter.
 
-    Of pieces those are the fewest that are enough; of stages all, and fewer where they are enough; of the
-    sizes above which blocks are not split the one that saves most.
+    Of pieces those are the fewest that are enough; of stages all, for one alone seldom helps; of the sizes
+    above which blocks are not split the one that saves most.
     """
     for kind, group in groupby(sorted(space.singles, key=_kind), key=_kind):
         cases = {change: changed(case, (change,)) for change in group}
-        enough = (change for change, of in cases.items() if meter.fits(of))
         if kind == Pieces.__name__:
-            yield from islice(enough, 1)
+            yield from islice((change for change, of in cases.items() if meter.fits(of)), 1)
         elif kind == Checkpoint.__name__:
-            every = max(cases, key=lambda change: cost((change,)))
-            yield from {next(enough, every), every} if meter.fits(cases[every]) else (every,)
+            yield max(cases, key=lambda change: cost((change,)))
         elif kind == MaxSplit.__name__:
             yield min(cases, key=lambda change: meter.prediction(cases[change]).process.high)
         else:
