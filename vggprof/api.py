@@ -41,6 +41,7 @@ from vggprof.trace.cached import cached_trace
 from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
+from vggprof.worked import stack, transfer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,8 +86,10 @@ __all__ = [
     "memory",
     "read_measurements",
     "replay",
+    "stack",
     "trace",
     "trace_arch",
+    "transfer",
     "what_if",
     "write_measurements",
 ]

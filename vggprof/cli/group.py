@@ -21,6 +21,8 @@ COMMANDS = (
     "gpus",
     "calibrate",
     "cudnn",
+    "stack",
+    "transfer",
     "replay",
     "runs",
     "diff",

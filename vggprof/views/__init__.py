@@ -19,7 +19,9 @@ from vggprof.views.memory_svg import memory_svg
 from vggprof.views.replay import replay
 from vggprof.views.runs import runs
 from vggprof.views.specs import specs
+from vggprof.views.stack import stack
 from vggprof.views.supposed import supposed
+from vggprof.views.transfer import transfer
 
 __all__ = [
     "Form",
@@ -44,6 +46,8 @@ __all__ = [
     "replay",
     "runs",
     "specs",
+    "stack",
     "supposed",
     "sweep",
+    "transfer",
 ]

@@ -1,0 +1,22 @@
+"""``vggprof stack``."""
+
+import click
+
+from vggprof.cli.options import arch_argument, setup_options
+from vggprof.cli.output import Output, output_options
+from vggprof.trace.setup import Setup
+
+
+@click.command("stack")
+@arch_argument
+@setup_options
+@output_options
+def stack_command(arch: str, setup: Setup, out: Output) -> None:
+    """Show what stacks of convolutions in ARCH cost beside single ones that see as much.
+
+    For the VGG paper's configurations, also what 1x1 convolutions and normalization cost, and the errors that
+    were published.
+    """
+    from vggprof import api, views
+
+    out.write(views.stack(api.stack(arch, setup), out.form))

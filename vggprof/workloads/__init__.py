@@ -1,0 +1,1 @@
+"""What the VGG paper and its notebooks do with a network, besides running it: as values, and for real."""
