@@ -40,7 +40,6 @@ class Split:
     Without parts where either has none of it.
     """
 
-    name: str  # of the second network
     quantity: Quantity
     first: float
     second: float
@@ -95,7 +94,7 @@ def _of_layers(quantity: Quantity, first: Profile, second: Profile, alignment: A
         *_cell_terms(_wholes(quantity, first), _wholes(quantity, second)),
     ]
     totals = (getattr(profile.table.totals, quantity.value) for profile in (first, second))
-    return _split(quantity, second.table.arch, terms, *totals)
+    return _split(quantity, terms, *totals)
 
 
 def _wholes(quantity: Quantity, profile: Profile) -> _Cells:
@@ -113,13 +112,12 @@ def _wholes(quantity: Quantity, profile: Profile) -> _Cells:
 def _of_memory(first: Profile, second: Profile) -> Iterator[Split]:
     """Yield the peak of what is allocated, and on a card of what is reserved: cells of kind and stage."""
     ours, theirs = _held(first), _held(second)
-    name = second.table.arch
     allocated = [_without(Cause.FRAGMENTATION, cells) for cells in (ours, theirs)]
     peaks = first.peak_allocated_bytes, second.peak_allocated_bytes
-    yield _split(Quantity.PEAK_ALLOCATED_BYTES, name, _cell_terms(*allocated), *peaks)
+    yield _split(Quantity.PEAK_ALLOCATED_BYTES, _cell_terms(*allocated), *peaks)
     if first.peak_reserved_bytes is not None and second.peak_reserved_bytes is not None:
         peaks = first.peak_reserved_bytes, second.peak_reserved_bytes
-        yield _split(Quantity.PEAK_RESERVED_BYTES, name, _cell_terms(ours, theirs), *peaks)
+        yield _split(Quantity.PEAK_RESERVED_BYTES, _cell_terms(ours, theirs), *peaks)
 
 
 def _held(profile: Profile) -> _Cells:
@@ -148,7 +146,7 @@ def _of_time(first: Profile, second: Profile) -> Iterator[Split]:
     ]
     outside = (each.times.step_ms - sum(each.layer_ms().values()) for each in (first, second) if each.times)
     terms.append(Term(None, (Factor(Cause.OUTSIDE, *(max(ms, 0.0) for ms in outside)),)))
-    yield _split(Quantity.STEP_MS, second.table.arch, terms, first.times.step_ms, second.times.step_ms)
+    yield _split(Quantity.STEP_MS, terms, first.times.step_ms, second.times.step_ms)
 
 
 def _spent(profile: Profile) -> dict[str, tuple[int, float]]:
@@ -175,8 +173,8 @@ def _cell_terms(first: _Cells, second: _Cells) -> Iterator[Term]:
         yield Term(stage, (Factor(cause, first.get(key, 0), second.get(key, 0)),))
 
 
-def _split(quantity: Quantity, name: str, terms: Iterable[Term], first: float, second: float) -> Split:
-    return Split(name, quantity, first, second, decompose(terms, first=first, second=second))
+def _split(quantity: Quantity, terms: Iterable[Term], first: float, second: float) -> Split:
+    return Split(quantity, first, second, decompose(terms, first=first, second=second))
 
 
 def _sums(parts: Iterable[tuple[Key, float]]) -> dict[Key, float]:

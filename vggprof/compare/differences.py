@@ -20,7 +20,6 @@ class Difference:
     Both are None for what belongs to no layer.
     """
 
-    name: str  # of the second network
     quantity: str
     kind: str  # a cause, or "unexecuted" for parameters that no layer reads
     stage: str | None
@@ -62,7 +61,7 @@ def differences(first: Profile, second: Profile) -> tuple[Difference, ...]:
     pairs = [(pair.stage, _name(pair.first), _name(pair.second)) for pair in partners(first, second)]
     ours, theirs = cells(first), cells(second)
     return tuple(
-        Difference(second.table.arch, quantity, kind, stage, a, b, had, has)
+        Difference(quantity, kind, stage, a, b, had, has)
         for quantity in theirs
         if quantity in ours
         for kind in dict.fromkeys((*theirs[quantity], *ours[quantity]))
