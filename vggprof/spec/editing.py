@@ -99,8 +99,10 @@ def _set(edit: Edit, op: ops.Convolution, option: str, value: int) -> ops.Convol
             return replace(op, stride=(value, value))
         case "kernel":
             return _with_kernel(edit, op, value)
-        case _:
+        case "channels":
             return replace(op, channels=value)
+        case _:
+            raise ValueError(f"a convolution has no option {option!r}")
 
 
 def _wider(op: ops.Convolution, factor: float) -> ops.Convolution:
