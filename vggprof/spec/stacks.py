@@ -39,8 +39,9 @@ class Stack:
 
 
 def nonlinearities(layers: Layers) -> int:
-    """Return how many of *layers* are activations that bend."""
-    return sum(isinstance(layer.op, _BETWEEN) and not isinstance(layer.op, _LINEAR) for layer in layers)
+    """Return how many of *layers*, and of those in their branches, are activations that bend."""
+    bends = sum(isinstance(layer.op, _BETWEEN) and not isinstance(layer.op, _LINEAR) for layer in layers)
+    return bends + sum(nonlinearities(branch.layers) for layer in layers for branch in _branches(layer))
 
 
 def stacks(spec: ArchSpec) -> tuple[Stack, ...]:
@@ -62,9 +63,12 @@ def _all_stacks(layers: Layers) -> Iterator[Stack]:
             yield part
             continue
         for layer in part:
-            if isinstance(layer.op, ops.Add | ops.Concat | ops.Multiply):
-                for branch in layer.op.branches:
-                    yield from _all_stacks(branch.layers)
+            for branch in _branches(layer):
+                yield from _all_stacks(branch.layers)
+
+
+def _branches(layer: Layer) -> tuple[ops.Branch, ...]:
+    return layer.op.branches if isinstance(layer.op, ops.Join) else ()
 
 
 def _parts(layers: Layers) -> Iterator[Stack | Layers]:
