@@ -32,7 +32,8 @@ from vggprof.measured import (
 )
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.gate import Gate
-from vggprof.memory.report import MemoryReport, report
+from vggprof.memory.report import MemoryReport
+from vggprof.memory.report import report as memory_report
 from vggprof.spec import Summary, summaries
 from vggprof.spec.arch import content_key, edited, parse_arch
 from vggprof.target import Target
@@ -41,6 +42,7 @@ from vggprof.trace.cached import cached_trace
 from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
+from vggprof.views import notebook
 from vggprof.worked import stack, transfer
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from vggprof.memory.workspaces.listing import CudnnListing
     from vggprof.profiler.plan import Plan
     from vggprof.profiler.sweep import Sweep
+    from vggprof.report import Asked, Report
     from vggprof.tracing.optimizers import OptimizerChoice
 
 __all__ = [
@@ -86,6 +89,7 @@ __all__ = [
     "memory",
     "read_measurements",
     "replay",
+    "report",
     "stack",
     "trace",
     "trace_arch",
@@ -95,6 +99,8 @@ __all__ = [
 ]
 
 Subject: TypeAlias = str | Trace
+
+notebook.attach()
 
 
 def list_specs() -> tuple[Summary, ...]:
@@ -306,6 +312,29 @@ def compare(  # noqa: PLR0913 - what can be asked
     return compare_profiles(profiles, aligned)
 
 
+def report(
+    what: Sequence[Subject],
+    setup: Setup | None = None,
+    target: Target | None = None,
+    *,
+    gpus: Sequence[str] | None = None,
+    measurements: str | Path | None = None,
+) -> Report:
+    """Return all that a report says of one network, or of several held against the first.
+
+    *gpus* are those that its page lets one choose besides the one of *target*, by default common ones of 4 to
+    24 GiB; *measurements* is a file to take times from. Raises as `compare` does.
+    """
+    from vggprof.reported import report_on
+
+    if not what:
+        raise UsageError("a report needs an architecture")
+    kept = () if measurements is None else read_measurements(measurements)
+    more = () if measurements is None else ("--measurements", str(measurements))
+    asked = [_asked(one, setup) for one in what]
+    return report_on(asked, target or Target(), gpus=gpus, measurements=kept, more=more)
+
+
 def measure(  # noqa: PLR0913 - all that can be asked
     arch: str,
     setup: Setup | None = None,
@@ -447,7 +476,7 @@ def _memory(  # noqa: PLR0913 - what a report can have
     finish: Callable[[MemoryReport, Forecast], MemoryReport] = lambda answer, _forecast: answer,
 ) -> MemoryReport:
     with _forecasting(what, setup, cards, software) as (forecast, batch):
-        return finish(report(forecast, batch, cards, search=search, record=record), forecast)
+        return finish(memory_report(forecast, batch, cards, search=search, record=record), forecast)
 
 
 @contextmanager
@@ -475,6 +504,16 @@ def _profiles(what: Sequence[Subject], setup: Setup | None, target: Target) -> I
         else:
             with _forecasting(one, setup, cards, target.software()) as (forecast, batch):
                 yield profile_on(forecast, batch, cards[0], search=isinstance(one, str))
+
+
+def _asked(what: Subject, setup: Setup | None) -> Asked:
+    """Return *what* as a report asks about it; of a trace there is only the setup that it was made in."""
+    from vggprof.report import Asked
+
+    if isinstance(what, str):
+        return Asked(what, setup or Setup(), partial(trace_arch, what))
+    trace = _trace_of(what, setup)
+    return Asked(trace.arch, trace.setup, lambda _setup: trace, search=False)
 
 
 def _edited(what: Subject, edits: str) -> str:

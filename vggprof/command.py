@@ -1,7 +1,7 @@
 """A question as the command line that asks it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from vggprof.target import Target
@@ -13,7 +13,12 @@ def memory_command(arch: str, setup: Setup, target: Target) -> str:
 
     ``vggprof memory vgg16 --batch 8 --accumulate 4 --gpu 'RTX 3060'``
     """
-    return shlex.join(["vggprof", "memory", arch, *_setup(setup), *_target(target)])
+    return command_line("memory", [arch], setup, target)
+
+
+def command_line(command: str, archs: Sequence[str], setup: Setup, target: Target, *more: str) -> str:
+    """Return the command line that asks *command* about *archs*, with *more* behind it; quoted likewise."""
+    return shlex.join(["vggprof", command, *archs, *_setup(setup), *_target(target), *more])
 
 
 def _setup(setup: Setup) -> Iterator[str]:

@@ -17,6 +17,7 @@ COMMANDS = (
     "latency",
     "measure",
     "advise",
+    "report",
     "check",
     "gpus",
     "calibrate",

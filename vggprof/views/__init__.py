@@ -17,6 +17,7 @@ from vggprof.views.memory_plot import memory_plot
 from vggprof.views.memory_snapshot import memory_snapshot
 from vggprof.views.memory_svg import memory_svg
 from vggprof.views.replay import replay
+from vggprof.views.report import report_files
 from vggprof.views.runs import runs
 from vggprof.views.specs import specs
 from vggprof.views.stack import stack
@@ -44,6 +45,7 @@ __all__ = [
     "memory_snapshot",
     "memory_svg",
     "replay",
+    "report_files",
     "runs",
     "specs",
     "stack",

@@ -60,9 +60,9 @@ def calibration(listing: "CalibrationListing", form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(listing))
+            return text_of(calibration_document(listing))
         case Form.MARKDOWN:
-            return markdown_of(_document(listing))
+            return markdown_of(calibration_document(listing))
         case Form.CSV:
             return csv_of(_CSV_HEADER, (row for one in listing.calibrations for row in _csv_rows(one)))
         case Form.JSON:
@@ -71,7 +71,8 @@ def calibration(listing: "CalibrationListing", form: Form) -> str:
             assert_never(form)
 
 
-def _document(listing: "CalibrationListing") -> Document:
+def calibration_document(listing: "CalibrationListing") -> Document:
+    """Return what people read of *listing*."""
     found, done = listing.calibrations, listing.done.value
     blocks: list[Block] = [Lines((_NONE[done],))]
     if found:

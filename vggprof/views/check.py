@@ -47,9 +47,9 @@ def check(gate: Gate, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(gate))
+            return text_of(check_document(gate))
         case Form.MARKDOWN:
-            return markdown_of(_document(gate))
+            return markdown_of(check_document(gate))
         case Form.CSV:
             return csv_of(_CSV_HEADER, [_row(gate)])
         case Form.JSON:
@@ -69,7 +69,8 @@ def check_failed(gate: Gate) -> str:
     return f"{gate.report.arch} at batch {gate.report.setup.batch} did not pass: {'; '.join(reasons)}"
 
 
-def _document(gate: Gate) -> Document:
+def check_document(gate: Gate) -> Document:
+    """Return what people read of *gate*."""
     said = [say_setup(gate.report.setup), *verdict(gate.card)]
     if gate.limit_bytes is not None:
         said.append(_limit(gate, gate.limit_bytes))

@@ -89,9 +89,9 @@ def compare(comparison: Comparison, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(comparison))
+            return text_of(compare_document(comparison))
         case Form.MARKDOWN:
-            return markdown_of(_document(comparison))
+            return markdown_of(compare_document(comparison))
         case Form.CSV:
             return csv_of(_CSV_HEADER, _csv_rows(comparison))
         case Form.JSON:
@@ -101,7 +101,8 @@ def compare(comparison: Comparison, form: Form) -> str:
             assert_never(form)
 
 
-def _document(comparison: Comparison) -> Document:
+def compare_document(comparison: Comparison) -> Document:
+    """Return what people read of *comparison*; how to read it comes last."""
     first, *others = comparison.archs
     on = () if comparison.gpu is None else (f"on {comparison.gpu}",)
     times = dict.fromkeys(f"Time {source}" for source in comparison.time_sources if source is not None)

@@ -61,9 +61,9 @@ def devices(listing: "GpuListing", form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(listing))
+            return text_of(devices_document(listing))
         case Form.MARKDOWN:
-            return markdown_of(_document(listing))
+            return markdown_of(devices_document(listing))
         case Form.CSV:
             rows = [_numbers(one.device) for one in listing.found]
             return csv_of(tuple(rows[0]), (tuple(row.values()) for row in rows))
@@ -73,7 +73,8 @@ def devices(listing: "GpuListing", form: Form) -> str:
             assert_never(form)
 
 
-def _document(listing: "GpuListing") -> Document:
+def devices_document(listing: "GpuListing") -> Document:
+    """Return what people read of *listing*."""
     found = listing.found
     title = f"GPUs that fit {listing.pattern!r}" if listing.pattern else "GPUs"
     count = f"{plural(len(found), 'GPU')} {'fits' if len(found) == 1 else 'fit'}"

@@ -40,9 +40,9 @@ def diff(found: RunDiff, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(found))
+            return text_of(diff_document(found))
         case Form.MARKDOWN:
-            return markdown_of(_document(found))
+            return markdown_of(diff_document(found))
         case Form.CSV:
             return csv_of(_CSV_HEADER, _csv_rows(found))
         case Form.JSON:
@@ -59,7 +59,8 @@ def diff_failed(found: RunDiff, limit: float) -> str:
     return f"{found.second_name} is worse than {found.first_name} by more than {limit:.1%}: {worse}"
 
 
-def _document(found: RunDiff) -> Document:
+def diff_document(found: RunDiff) -> Document:
+    """Return what people read of *found*."""
     blocks = (
         *_unlike(found),
         *_changes(found, "Time, ms", found.times, Unit.NUMBER),

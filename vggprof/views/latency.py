@@ -49,9 +49,9 @@ def latency(report: LatencyReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(latency_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(latency_document(report))
         case Form.CSV:
             return csv_of(_CSV_HEADER, _csv_rows(report))
         case Form.JSON:
@@ -60,7 +60,8 @@ def latency(report: LatencyReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: LatencyReport) -> Document:
+def latency_document(report: LatencyReport) -> Document:
+    """Return what people read of *report*."""
     what = "a training step" if report.setup.training else "inference"
     notes = Notes("Assumed", (*report.assumptions, NOT_MODELLED))
     return Document(f"{report.arch}: time of {what}", (*_blocks(report), notes))

@@ -81,9 +81,9 @@ def layers(table: LayerTable, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(table))
+            return text_of(layers_document(table))
         case Form.MARKDOWN:
-            return markdown_of(_document(table))
+            return markdown_of(layers_document(table))
         case Form.CSV:
             return csv_of(_CSV_HEADER, map(_csv_row, table.rows))
         case Form.JSON:
@@ -92,7 +92,8 @@ def layers(table: LayerTable, form: Form) -> str:
             assert_never(form)
 
 
-def _document(table: LayerTable) -> Document:
+def layers_document(table: LayerTable) -> Document:
+    """Return what people read of *table*."""
     notes = (
         Notes("Not counted", tuple(_not_counted(table))),
         Notes("How to read this", (*CONVENTION, TRAFFIC)),

@@ -59,9 +59,9 @@ def libraries(listing: "CudnnListing", form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(listing))
+            return text_of(libraries_document(listing))
         case Form.MARKDOWN:
-            return markdown_of(_document(listing))
+            return markdown_of(libraries_document(listing))
         case Form.CSV:
             return csv_of(_CSV_HEADER, (_csv_row(listing, one) for one in listing.libraries))
         case Form.JSON:
@@ -70,7 +70,8 @@ def libraries(listing: "CudnnListing", form: Form) -> str:
             assert_never(form)
 
 
-def _document(listing: "CudnnListing") -> Document:
+def libraries_document(listing: "CudnnListing") -> Document:
+    """Return what people read of *listing*."""
     blocks: list[Block] = [Lines(tuple(_say(listing)))]
     if listing.libraries:
         rows = tuple(_row(listing, one) for one in listing.libraries)

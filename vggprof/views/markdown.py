@@ -21,10 +21,13 @@ def markdown_of(document: Document) -> str:
         | :-- | :-- | :-- | --: |
         | conv1 | Conv2d | 1x6x28x28 | 156 |
     """
-    parts = [f"# {plain(document.title)}"]
-    for block in document.blocks:
-        parts.extend(_parts(block))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([f"# {plain(document.title)}", *blocks_of(document.blocks)]) + "\n"
+
+
+def blocks_of(blocks: Iterable[Block], *, level: int = 2) -> Iterator[str]:
+    """Yield the paragraphs of *blocks*, with headings of *level*."""
+    for block in blocks:
+        yield from _parts(block, "#" * level)
 
 
 def plain(text: str) -> str:
@@ -32,14 +35,15 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
-def _parts(block: Block) -> Iterator[str]:
+def _parts(block: Block, mark: str) -> Iterator[str]:
     match block:
         case Table():
             if block.title:
-                yield f"## {plain(block.title)}"
+                yield f"{mark} {plain(block.title)}"
             yield "\n".join(_pipes(block))
         case Notes():
-            yield f"## {plain(block.title)}"
+            if block.title:
+                yield f"{mark} {plain(block.title)}"
             yield "\n".join(f"- {plain(item)}" for item in block.items)
         case Lines():
             yield "\\\n".join(plain(item) for item in block.items)

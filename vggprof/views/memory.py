@@ -50,9 +50,9 @@ def memory(report: MemoryReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(memory_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(memory_document(report))
         case Form.CSV:
             return csv_of(_CSV_HEADER, _csv_rows(report))
         case Form.JSON:
@@ -61,7 +61,8 @@ def memory(report: MemoryReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: MemoryReport) -> Document:
+def memory_document(report: MemoryReport) -> Document:
+    """Return what people read of *report*."""
     what = "training" if report.setup.training else "inference"
     notes = Notes("Assumed", (*report.assumptions, NOT_MODELLED))
     return Document(f"{report.arch}: memory of {what}", (*_blocks(report), _tensors(report), notes))

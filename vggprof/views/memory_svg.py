@@ -1,15 +1,14 @@
 """What is held during a training, as an SVG picture: one file, nothing from elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from vggprof.memory.series import KINDS, Sampled, Series, sampled
 from vggprof.units import KIB, format_bytes
-from vggprof.views.document import printable
 from vggprof.views.memory_plot import say_card, say_most
 from vggprof.views.phrases import say_setup
+from vggprof.views.svg import LETTER, picture, pixels, text
 
 if TYPE_CHECKING:
     from vggprof.memory.report import MemoryReport
@@ -21,7 +20,6 @@ _WIDE: Final = 800
 _HIGH: Final = 320
 _WIDTH: Final = _LEFT + _WIDE + 30
 _HEIGHT: Final = _TOP + _HIGH + 114
-_LETTER: Final = 7  # of a label's letter, about
 
 # One colour a kind, told apart by people who are colour-blind and on white as on black: Okabe and Ito 2008,
 # https://jfly.uni-koeln.de/color, with greys for black and yellow, which vanish on one of them.
@@ -32,27 +30,13 @@ _COLOURS: Final = dict(
         strict=True,
     )
 )
-_STYLE: Final = """
-svg{--ink:#1a1a1a;--paper:#ffffff;--faint:#8c8c8c;--unused:#dddddd}
-@media (prefers-color-scheme:dark){svg{--ink:#ececec;--paper:#161616;--faint:#8c8c8c;--unused:#3a3a3a}}
-text{font:12px system-ui,sans-serif;fill:var(--ink)}
-.title{font-size:15px;font-weight:600}
-.paper{fill:var(--paper)}
-.unused{fill:var(--unused)}
-.line{fill:none;stroke:var(--ink)}
-.live{fill:none;stroke:var(--ink);stroke-dasharray:2 2}
-.card{stroke:#d62728;stroke-width:2}
-.phase{stroke:var(--faint);stroke-dasharray:1 3}
-.step{stroke:var(--faint)}
-"""
-
 _Height = Callable[[int], str]  # the y of so many bytes
 
 
-def memory_svg(report: "MemoryReport") -> str:
+def memory_svg(report: "MemoryReport", name: str = "") -> str:
     """Return the picture of *report*'s series, stacked by kind; "" where it has none.
 
-    It follows the reader's light or dark scheme. It begins like this::
+    *name* tells it from others on one page. It follows the reader's light or dark scheme::
 
         <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 520" role="img" aria-labelledby="t d">
         <title id="t">vgg16: memory over the training</title>
@@ -65,19 +49,13 @@ def memory_svg(report: "MemoryReport") -> str:
     title = f"{report.arch}: memory over the training"
     device = f", {report.single.prediction.device.name}" if report.single else ""
     parts = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        'aria-labelledby="t d">',
-        f'<title id="t">{_said(title)}</title>',
-        f'<desc id="d">{_said(f"{say_most(series)} {say_card(series)}")}</desc>',
-        f"<style>{_STYLE}</style>",
-        f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
-        _text(_LEFT, 24, title, extra=' class="title"'),
-        _text(_LEFT, 42, f"{say_setup(report.setup)}{device}"),
+        text(_LEFT, 24, title, extra=' class="title"'),
+        text(_LEFT, 42, f"{say_setup(report.setup)}{device}"),
         *_plot(series, drawn),
         *_legend(series),
-        "</svg>",
     )
-    return "\n".join(parts) + "\n"
+    said = f"{say_most(series)} {say_card(series)}"
+    return picture(name, title, said, parts, width=_WIDTH, height=_HEIGHT)
 
 
 def _plot(series: Series, drawn: Sampled) -> Iterator[str]:
@@ -85,7 +63,7 @@ def _plot(series: Series, drawn: Sampled) -> Iterator[str]:
     scale = _WIDE / len(points)
 
     def height(nbytes: int) -> str:
-        return _pixels(_TOP + _HIGH - _HIGH * nbytes / top)
+        return pixels(_TOP + _HIGH - _HIGH * nbytes / top)
 
     yield from _sizes(top, height)
     yield f'<path class="unused" d="{_area([(0, p.reserved_bytes) for p in points], scale, height)}"/>'
@@ -109,7 +87,7 @@ def _sizes(top: int, height: _Height) -> Iterator[str]:
     for nbytes in range(0, top + 1, step):
         y = height(nbytes)
         yield f'<line class="step" x1="{_LEFT - 5}" x2="{_LEFT}" y1="{y}" y2="{y}"/>'
-        yield _text(_LEFT - 9, float(y) + 4, format_bytes(nbytes) if nbytes else "0", anchor="end")
+        yield text(_LEFT - 9, float(y) + 4, format_bytes(nbytes) if nbytes else "0", anchor="end")
 
 
 def _phases(drawn: Sampled, scale: float) -> Iterator[str]:
@@ -122,12 +100,12 @@ def _phases(drawn: Sampled, scale: float) -> Iterator[str]:
         name = "step" if new else "phase"
         upper = _TOP - (26 if new else 10)
         yield (
-            f'<line class="{name}" x1="{_pixels(x)}" x2="{_pixels(x)}" y1="{upper}" y2="{_TOP + _HIGH + 6}"/>'
+            f'<line class="{name}" x1="{pixels(x)}" x2="{pixels(x)}" y1="{upper}" y2="{_TOP + _HIGH + 6}"/>'
         )
         if new and each.step is not None:
-            yield _text(x + 4, _TOP - 18, f"step {each.step}")
-        if width >= _LETTER * len(each.phase):
-            yield _text(x + width / 2, _TOP + _HIGH + 18, each.phase, anchor="middle")
+            yield text(x + 4, _TOP - 18, f"step {each.step}")
+        if width >= LETTER * len(each.phase):
+            yield text(x + width / 2, _TOP + _HIGH + 18, each.phase, anchor="middle")
 
 
 def _legend(series: Series) -> Iterator[str]:
@@ -135,13 +113,13 @@ def _legend(series: Series) -> Iterator[str]:
     for kind in series.kinds:
         word = kind.replace("_", " ")
         yield f'<rect x="{x}" y="{y - 10}" width="11" height="11" fill="{_COLOURS[kind]}"/>'
-        yield _text(x + 16, y, word)
-        x += 30 + _LETTER * len(word)
+        yield text(x + 16, y, word)
+        x += 30 + LETTER * len(word)
     y += 20
     yield f'<rect class="unused" x="{_LEFT}" y="{y - 10}" width="11" height="11"/>'
-    yield _text(_LEFT + 16, y, "reserved but unused; dotted: live tensors and workspaces as asked for")
-    yield _text(_LEFT, y + 20, say_most(series))
-    yield _text(_LEFT, y + 40, say_card(series))
+    yield text(_LEFT + 16, y, "reserved but unused; dotted: live tensors and workspaces as asked for")
+    yield text(_LEFT, y + 20, say_most(series))
+    yield text(_LEFT, y + 40, say_card(series))
 
 
 def _area(heights: Sequence[tuple[int, int]], scale: float, height: _Height) -> str:
@@ -163,19 +141,5 @@ def _runs(heights: Sequence[int], scale: float) -> list[tuple[str, str, int]]:
     at, runs = 0, []
     for nbytes, run in groupby(heights):
         start, at = at, at + len(list(run))
-        runs.append((_pixels(_LEFT + scale * start), _pixels(_LEFT + scale * at), nbytes))
+        runs.append((pixels(_LEFT + scale * start), pixels(_LEFT + scale * at), nbytes))
     return runs
-
-
-def _text(x: float, y: float, words: str, *, anchor: str = "start", extra: str = "") -> str:
-    place = f'x="{_pixels(x)}" y="{_pixels(y)}"'
-    return f'<text {place} text-anchor="{anchor}"{extra}>{_said(words)}</text>'
-
-
-def _said(words: str) -> str:
-    return escape(printable(words))
-
-
-def _pixels(value: float) -> str:
-    """Return pixels with one digit behind the point, and none where it would be 0."""
-    return f"{value:.1f}".removesuffix(".0")

@@ -83,9 +83,9 @@ def replay(replayed: "ReplayedFile", form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(replayed))
+            return text_of(replay_document(replayed))
         case Form.MARKDOWN:
-            return markdown_of(_document(replayed))
+            return markdown_of(replay_document(replayed))
         case Form.CSV:
             header = ("run", *_COUNTS, "end_matched", "disagreement_event", *_PEAKS)
             return csv_of(header, map(_csv_row, replayed.runs))
@@ -95,7 +95,8 @@ def replay(replayed: "ReplayedFile", form: Form) -> str:
             assert_never(form)
 
 
-def _document(replayed: "ReplayedFile") -> Document:
+def replay_document(replayed: "ReplayedFile") -> Document:
+    """Return what people read of *replayed*."""
     runs = replayed.runs
     notes = (
         Notes("Where they part first", tuple(_disagreements(replayed))),

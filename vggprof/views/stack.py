@@ -36,9 +36,9 @@ def stack(report: StackReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(stack_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(stack_document(report))
         case Form.CSV:
             return csv_of(_HEADER, _csv_rows(report))
         case Form.JSON:
@@ -47,7 +47,8 @@ def stack(report: StackReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: StackReport) -> Document:
+def stack_document(report: StackReport) -> Document:
+    """Return what people read of *report*."""
     blocks = (Lines((say_setup(report.setup), *_summary(report))), *_tables(report), *_family(report))
     notes = Notes("How to read this", (_BORDERS, *CONVENTION))
     return Document(f"{report.arch}: stacks of convolutions", (*blocks, notes))

@@ -73,9 +73,9 @@ def supposed(found: "SupposedFile", form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(found))
+            return text_of(supposed_document(found))
         case Form.MARKDOWN:
-            return markdown_of(_document(found))
+            return markdown_of(supposed_document(found))
         case Form.CSV:
             return csv_of(_CSV_HEADER, (row for run in found.runs for row in _rows(run)))
         case Form.JSON:
@@ -84,7 +84,8 @@ def supposed(found: "SupposedFile", form: Form) -> str:
             assert_never(form)
 
 
-def _document(found: "SupposedFile") -> Document:
+def supposed_document(found: "SupposedFile") -> Document:
+    """Return what people read of *found*."""
     ends = Notes("Where memory runs out", tuple(_ends(found)))
     blocks: tuple[Block, ...] = (
         Lines((f"Changed: {_say_supposition(found.supposition)}",)),

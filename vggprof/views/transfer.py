@@ -31,9 +31,9 @@ def transfer(plan: Transfer, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(plan))
+            return text_of(transfer_document(plan))
         case Form.MARKDOWN:
-            return markdown_of(_document(plan))
+            return markdown_of(transfer_document(plan))
         case Form.CSV:
             return csv_of(_HEADER, ((layer.name, layer.source, layer.params) for layer in plan.layers))
         case Form.JSON:
@@ -42,7 +42,8 @@ def transfer(plan: Transfer, form: Form) -> str:
             assert_never(form)
 
 
-def _document(plan: Transfer) -> Document:
+def transfer_document(plan: Transfer) -> Document:
+    """Return what people read of *plan*."""
     table = Table(
         "Layers with weights",
         (

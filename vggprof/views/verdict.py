@@ -23,7 +23,7 @@ def verdict(only: CardReport) -> Iterator[str]:
     if prediction.status is Status.TIGHT:
         yield "Tight: it fits if what is not known exactly turns out well, and not if it turns out badly."
     if prediction.failure is not None:
-        yield _failing(prediction.failure)
+        yield say_failing(prediction.failure)
         yield f"PyTorch will say: {prediction.oom_message}"
 
 
@@ -34,7 +34,8 @@ def say_software(software: Software) -> str:
     return f"With torch {'.'.join(map(str, software.torch))} and {cudnn}"
 
 
-def _failing(failure: Failure) -> str:
+def say_failing(failure: Failure) -> str:
+    """Return where a training fails, and asking for what."""
     place = failure.place
     step = "while the model moves in" if place.step is None else f"in step {place.step}, {place.phase.value}"
     at = f", at {place.layer}" if place.layer else ""

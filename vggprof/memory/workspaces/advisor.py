@@ -64,7 +64,7 @@ class Advisor:
 
         Waits for nothing: they load their libraries while something else is done.
         """
-        if self._nobody(device) is None:
+        if self._nobody(device) is None and self.choice.recorded is None:
             for worker in self._workers_of(self._asked()[0]):
                 worker.start(device.cudnn_json(), _SMALL)
 
@@ -84,7 +84,7 @@ class Advisor:
             return f"cuDNN answers for compute capability 7.5 and newer; {device.name} has {device.sm}"
         if self.choice.library is None:
             return self.choice.note or "no cuDNN"
-        if find_frontend() is None:
+        if self.choice.recorded is None and find_frontend() is None:
             return "nvidia-cudnn-frontend is not installed here (it exists for Linux and Windows)"
         return None
 
@@ -97,7 +97,9 @@ class Advisor:
         self, library: CudnnLibrary, queries: Sequence[CudnnQuery], device: DeviceProperties
     ) -> _Answers:
         """Return what *library* proposes for each of *queries*."""
-        described = device.cudnn_json()
+        described, recorded = device.cudnn_json(), self.choice.recorded
+        if recorded is not None:
+            return recorded.find(described, queries)
         context = f"{library.version} {frontend_version()} {described}"
         keys = {query: query.key() for query in queries}
         known = store.find(context, list(keys.values()))

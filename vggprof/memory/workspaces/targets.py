@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vggprof.errors import UsageError
 from vggprof.memory.workspaces.libraries import OLDEST_ASKABLE, PATH_VARIABLE, CudnnLibrary
 from vggprof.memory.workspaces.packages import installed_version
+from vggprof.memory.workspaces.recorded import Recorded
 
 # What `pip install torch` brings on Linux: the requirement nvidia-cudnn-cu13 of each release's wheel (2.13:
 # its release compatibility matrix). Builds for CUDA 12.6 bring 9.10.2.21.
@@ -26,6 +27,7 @@ class Choice:
     wanted: str | None  # the target's version, or its first numbers; None where it is not known
     others: tuple[CudnnLibrary, ...] = ()  # further ones at hand, for a range where the choice is not exact
     note: str | None = None  # what the reader of an answer must know
+    recorded: Recorded | None = None  # answers that stand in for the library, which need not be here
 
     @property
     def exact(self) -> bool:

@@ -1,0 +1,57 @@
+"""cuDNN's answers in a file of their own, so that a result can be made again where cuDNN is another one."""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from vggprof.errors import FileFormatError
+from vggprof.memory.workspaces.plans import Plan
+from vggprof.memory.workspaces.process import Failure
+from vggprof.memory.workspaces.query import CudnnQuery
+
+Plans = tuple[Plan, ...]
+
+
+class Recorded:
+    """Answers of one cuDNN by device and question; what is not among them has no answer."""
+
+    def __init__(self, version: str, answers: Mapping[str, Plans]) -> None:
+        self.version = version
+        self.answers = answers
+
+    def find(self, device: str, queries: Sequence[CudnnQuery]) -> dict[CudnnQuery, Plans | Failure]:
+        """Return an answer to each of *queries* on *device* (its properties as JSON)."""
+        missing = Failure(f"this is not among the recorded answers of cuDNN {self.version}")
+        return {query: self.answers.get(place(device, query), missing) for query in queries}
+
+
+def place(device: str, query: CudnnQuery) -> str:
+    """Return where the answer to *query* on *device* is kept."""
+    return blake2b(f"{device} {query.key()}".encode(), digest_size=8).hexdigest()
+
+
+def read_recorded(path: Path) -> Recorded:
+    """Return the answers in *path*. Raises FileFormatError where it holds none."""
+    try:
+        said = json.loads(zlib.decompress(path.read_bytes()))
+        plans = [Plan(name, size, tuple(notes), fallback) for name, size, notes, fallback in said["plans"]]
+        orders = [tuple(plans[number] for number in order) for order in said["orders"]]
+        return Recorded(said["cudnn"], {key: orders[number] for key, number in said["answers"].items()})
+    except (OSError, zlib.error, ValueError, LookupError, TypeError) as error:
+        raise FileFormatError(f"{path} holds no answers of cuDNN: {error}") from error
+
+
+def write_recorded(path: Path, recorded: Recorded) -> None:
+    """Write *recorded* to *path*; each plan and each order of plans once."""
+    answers = dict(sorted(recorded.answers.items()))
+    orders = {order: number for number, order in enumerate(dict.fromkeys(answers.values()))}
+    plans = {plan: number for number, plan in enumerate(dict.fromkeys(p for order in orders for p in order))}
+    said = {
+        "cudnn": recorded.version,
+        "plans": [[plan.name, plan.workspace_bytes, plan.notes, plan.fallback] for plan in plans],
+        "orders": [[plans[plan] for plan in order] for order in orders],
+        "answers": {key: orders[order] for key, order in answers.items()},
+    }
+    path.write_bytes(zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 9))

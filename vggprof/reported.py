@@ -1,0 +1,67 @@
+"""What the API does for a report: which GPUs it is about, which one can choose, and what gives it again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from vggprof.advised import with_advice
+from vggprof.command import command_line, memory_command
+from vggprof.measurement import Measurement
+from vggprof.memory.forecast import Card, Forecast
+from vggprof.memory.report import MemoryReport
+from vggprof.report import Asked, Report, made
+from vggprof.target import Target
+
+# What a page lets one choose besides the GPU that was asked about: common cards of 4, 8, 12 and 24 GiB.
+COMMON = ("GeForce GTX 1650", "GeForce RTX 4060", "GeForce RTX 3060 12GB", "GeForce RTX 4090")
+
+
+def report_on(
+    asked: Sequence[Asked],
+    target: Target,
+    *,
+    gpus: Sequence[str] | None = None,
+    measurements: Sequence[Measurement] = (),
+    more: Sequence[str] = (),
+) -> Report:
+    """Return the report of *asked* on the card of *target*, or the several cards where it names none.
+
+    *gpus* are those that one can choose besides, by default common ones beside a single card; *more* are
+    further words of the command line. Raises DeviceError for a GPU that nobody knows, GpuUnavailable for one
+    that is not here.
+    """
+    cards = target.cards()
+    if gpus is None:
+        gpus = COMMON if len(cards) == 1 else ()
+
+    def finish(answer: MemoryReport, forecast: Forecast, one: Asked) -> MemoryReport:
+        return with_advice(answer, forecast, target=target, traces=one.traces if one.search else None)
+
+    return made(
+        asked,
+        target.software(),
+        cards=cards,
+        choices=tuple(_choices(cards, target, gpus)),
+        commands=tuple(_commands(asked, target, more)) if all(one.search for one in asked) else (),
+        measurements=measurements,
+        finish=finish,
+    )
+
+
+def _choices(cards: Sequence[Card], target: Target, gpus: Sequence[str]) -> Iterator[Card]:
+    """Yield *cards* and those that *gpus* name, each GPU once."""
+    named = [card for gpu in gpus for card in replace(target, gpu=gpu, gpu_memory=None).cards()]
+    seen = set[str]()
+    for card in (*cards, *named):
+        if card.device.name not in seen:
+            seen.add(card.device.name)
+            yield card
+
+
+def _commands(asked: Sequence[Asked], target: Target, more: Sequence[str]) -> Iterator[str]:
+    archs, setup = [one.arch for one in asked], asked[0].setup
+    yield command_line("report", archs, setup, target, *more, "-o", ".")
+    if len(archs) > 1:
+        yield command_line("compare", archs, setup, target)
+    for arch in archs:
+        yield memory_command(arch, setup, target)
+        yield command_line("layers", [arch], setup, Target())

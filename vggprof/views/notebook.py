@@ -1,0 +1,59 @@
+"""How notebooks show results: by the ``_repr_html_`` that IPython asks them for.
+
+Values know nothing of views, so the views hand it to their classes; `vggprof.api`, where results come from,
+has that done.
+"""
+
+from collections.abc import Callable
+from functools import partialmethod
+from typing import Any
+
+from vggprof.analyzers import LayerTable
+from vggprof.compare import Comparison
+from vggprof.compare.diff import RunDiff
+from vggprof.devices.calibration_listing import CalibrationListing
+from vggprof.devices.listing import GpuListing
+from vggprof.memory.gate import Gate
+from vggprof.memory.replay.files import ReplayedFile
+from vggprof.memory.replay.supposed import SupposedFile
+from vggprof.memory.report import MemoryReport
+from vggprof.memory.workspaces.listing import CudnnListing
+from vggprof.report import Report
+from vggprof.views.calibration import calibration_document
+from vggprof.views.check import check_document
+from vggprof.views.compare import compare_document
+from vggprof.views.devices import devices_document
+from vggprof.views.diff import diff_document
+from vggprof.views.document import Document
+from vggprof.views.html import html_of
+from vggprof.views.layers import layers_document
+from vggprof.views.libraries import libraries_document
+from vggprof.views.memory import memory_document
+from vggprof.views.replay import replay_document
+from vggprof.views.report_sections import report_document
+from vggprof.views.supposed import supposed_document
+
+_HOOK = "_repr_html_"
+DOCUMENTS: dict[type, Callable[[Any], Document]] = {
+    CalibrationListing: calibration_document,
+    Comparison: compare_document,
+    CudnnListing: libraries_document,
+    Gate: check_document,
+    GpuListing: devices_document,
+    LayerTable: layers_document,
+    MemoryReport: memory_document,
+    ReplayedFile: replay_document,
+    Report: report_document,
+    RunDiff: diff_document,
+    SupposedFile: supposed_document,
+}
+
+
+def attach() -> None:
+    """Let notebooks show every result that has a document."""
+    for kind, document in DOCUMENTS.items():
+        setattr(kind, _HOOK, partialmethod(_shown, document))
+
+
+def _shown(value: object, document: Callable[[Any], Document]) -> str:
+    return html_of(document(value))

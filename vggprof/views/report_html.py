@@ -1,0 +1,93 @@
+"""A report as one HTML page that needs nothing from elsewhere."""
+
+from vggprof._version import __version__
+from vggprof.memory.verdict import Estimate
+from vggprof.report import Point, Report, Slice
+from vggprof.trace import Setup
+from vggprof.units import format_bytes
+from vggprof.views.html import Shown, filled, shown
+from vggprof.views.phrases import say_setup
+from vggprof.views.report_sections import Section, sections, title_of
+from vggprof.views.verdict import say_failing
+
+_COLUMNS = ("verdict", "process", "reserved", "allocated", "largest batch", "")
+
+
+def report_html(report: Report) -> str:
+    """Return *report* as a page whose slider and choices look verdicts up in the grid that it carries."""
+    return filled(
+        "report.html",
+        title=title_of(report),
+        subtitle=say_setup(report.setup),
+        sections=tuple(map(_section, sections(report))),
+        grid=_grid(report),
+        version=__version__,
+    )
+
+
+def _section(section: Section) -> dict[str, str | bool | tuple[Shown, ...] | tuple[object, ...]]:
+    from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2, which most runs do without
+
+    return {
+        "title": section.title,
+        "folded": section.folded,
+        "blocks": shown(section.blocks),
+        "pictures": tuple(Markup(picture.svg) for picture in section.pictures),
+    }
+
+
+def _grid(report: Report) -> dict[str, object]:
+    """Return what the page looks up; bytes stand beside what people read, nothing else is computed there."""
+    first = report.studies[0].slices
+    batches = [point.batch for point in first[0].points] if first else []
+    choices, setups = report.choices, report.setups
+    return {
+        "archs": report.archs,
+        "gpus": [card.device.name for card in choices],
+        "optimizers": [_optimizer(setup) for setup in setups],
+        "batches": batches,
+        "asked": [batches.index(report.setup.batch), 0, setups.index(report.setup)],
+        "columns": _COLUMNS,
+        "usable": [
+            f"{format_bytes(each.usable_bytes)} of the {each.card.device.name} are usable."
+            for each in first
+            if each.setup == report.setup
+        ],
+        "points": [
+            [[_points(study.slice(card, setup)) for setup in setups] for card in choices]
+            for study in report.studies
+        ],
+    }
+
+
+def _optimizer(setup: Setup) -> str:
+    return setup.optimizer.value if setup.training else "none"
+
+
+def _points(found: Slice | None) -> list[dict[str, object]]:
+    assert found is not None, "a grid is whole"
+    return [{"said": _said(point), "bytes": _bytes(point)} for point in found.points]
+
+
+def _said(point: Point) -> list[str]:
+    return [
+        point.status.value,
+        _say_estimate(point.process),
+        _say_estimate(point.reserved),
+        _say_estimate(point.allocated),
+        "-" if point.largest_batch is None else f"{point.largest_batch:,}",
+        "" if point.failure is None else say_failing(point.failure),
+    ]
+
+
+def _bytes(point: Point) -> list[int | None]:
+    sizes = (point.process, point.reserved, point.allocated)
+    return [end for size in sizes for end in (size.low, size.likely, size.high)]
+
+
+def _say_estimate(size: Estimate) -> str:
+    """Return ``3.79 GiB``, ``6.73 GiB (6.37 GiB to 7.21 GiB)``, or the ends alone where none is likely."""
+    if size.exact:
+        return format_bytes(size.low)
+    ends = f"{format_bytes(size.low)} to {format_bytes(size.high)}"
+    return ends if size.likely is None else f"{format_bytes(size.likely)} ({ends})"
