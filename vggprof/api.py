@@ -43,7 +43,7 @@ from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
 from vggprof.views import notebook
-from vggprof.worked import stack, transfer
+from vggprof.worked import build, dense, dense_weights, stack, transfer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,12 +66,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "advise",
+    "build",
     "calibrate",
     "check",
     "compare",
     "compare_measurement",
     "compare_sweep",
     "delete_runs",
+    "dense",
+    "dense_weights",
     "diff",
     "export",
     "find",
@@ -322,8 +325,9 @@ def report(
 ) -> Report:
     """Return all that a report says of one network, or of several held against the first.
 
-    *gpus* are those that its page lets one choose besides the one of *target*, by default common ones of 4 to
-    24 GiB; *measurements* is a file to take times from. Raises as `compare` does.
+    *gpus* are those that its page lets one choose besides the one of *target*: names, or sizes that it may
+    have instead; by default common ones of 4 to 24 GiB. *measurements* is a file to take times from. Raises
+    as `compare` does.
     """
     from vggprof.reported import report_on
 

@@ -2,14 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vggprof.trace import Setup
+from vggprof.spec.arch import parse_arch
+from vggprof.target import Target
+from vggprof.trace import Mode, Setup
+from vggprof.workloads.dense import SCALES
 from vggprof.workloads.transfer import CONVOLUTIONS, LINEAR
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from vggprof.memory.report import MemoryReport
+    from vggprof.workloads.dense import DenseReport
     from vggprof.workloads.stack import StackReport
     from vggprof.workloads.transfer import Transfer
+
+
+def build(arch: str, device: str = "cpu") -> nn.Module:
+    """Return the network of *arch* on *device*, in training mode, initialised as torch does its layers.
+
+    Raises as `vggprof.layers` does, and ArchError for a layer that cannot be initialised.
+    """
+    from vggprof.network import materialize
+    from vggprof.network.load import load
+
+    return materialize(load(parse_arch(arch)).module, device)
+
+
+def dense(
+    arch: str,
+    scales: Sequence[int] = SCALES,
+    setup: Setup | None = None,
+    target: Target | None = None,
+) -> DenseReport:
+    """Return what evaluating *arch* on whole images takes at test *scales*, beside doing it on many crops.
+
+    *setup* is one of inference, by default of single images. Raises as `vggprof.memory` does, and UsageError
+    for a network that cannot be made fully convolutional, or scales below its input.
+    """
+    from vggprof import api
+    from vggprof.workloads.dense import dense_report
+
+    place = target or Target()
+    cards, software = place.cards(), place.software()
+
+    def memory(net: str, setup: Setup) -> MemoryReport:
+        return api._memory(net, setup, cards, software, search=False)
+
+    asked = replace(setup or Setup(), mode=Mode.INFER)
+    return dense_report(arch, tuple(scales), asked, layers=api.layers, memory=memory)
+
+
+def dense_weights(plain: Mapping[str, Tensor], dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict of a network in the shapes of that of its dense form, ``"vgg16 with dense"``.
+
+    Raises UsageError that names every tensor that does not fit.
+    """
+    from vggprof.workloads.dense import dense_weights as reshaped
+
+    return reshaped(plain, dense)
 
 
 def stack(arch: str, setup: Setup | None = None) -> StackReport:

@@ -116,7 +116,7 @@ def test_no_stack_is_left(name: str) -> None:
 def test_stacks_in_branches_are_found_and_merged() -> None:
     report = api.stack("googlenet")
     (row,) = (row for row in report.rows if row.convolutions[0] == "inception3a.branch3.0.conv")
-    # Szegedy et al. 2015, Table 1, inception (3a), "#5x5 reduce" 16 and "#5x5" 32: torchvision's 3x3, as here.
+    # Szegedy et al. 2015, Table 1, inception (3a), 16 and 32 channels; torchvision's 3x3, as here.
     assert (row.channels, row.kernels, row.kernel) == ((192, 16, 32), ((1, 1), (3, 3)), (3, 3))
     # 192*16 + 9*16*32 = 7,680 weights, 2 (16 + 32) of batch norm, against 9*192*32 = 55,296 and 64.
     assert (row.stack.params, row.single.params) == (7_680 + 96, 55_296 + 64)

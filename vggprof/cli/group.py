@@ -22,6 +22,7 @@ COMMANDS = (
     "gpus",
     "calibrate",
     "cudnn",
+    "dense",
     "stack",
     "transfer",
     "replay",

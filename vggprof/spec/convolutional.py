@@ -36,11 +36,6 @@ def fully_convolutional(spec: ArchSpec, shaped: Shaped) -> ArchSpec:
     return replace(spec, layers=(*features.layers, *classifier, average, spec.layers[flat]))
 
 
-def scores_layer(spec: ArchSpec) -> str:
-    """Return the name of the last linear layer, which becomes the map of scores. Raises as above."""
-    return _classifier(spec)[1]
-
-
 def _classifier(spec: ArchSpec) -> tuple[int, str]:
     """Return where the flatten before the linear layers stands, and the name of the last of these."""
     flats = [at for at, layer in enumerate(spec.layers) if isinstance(layer.op, ops.Flatten)]

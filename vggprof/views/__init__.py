@@ -5,6 +5,7 @@ from vggprof.views.advice import advice
 from vggprof.views.calibration import calibration
 from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
+from vggprof.views.dense import dense
 from vggprof.views.devices import devices
 from vggprof.views.diff import diff, diff_failed
 from vggprof.views.latency import latency
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "check_failed",
     "compare",
+    "dense",
     "devices",
     "diff",
     "diff_failed",
