@@ -13,10 +13,10 @@ import torch
 from torch.utils.benchmark import Timer
 
 from vggprof import api
-from vggprof.measurement import Conditions
+from vggprof.measurement import Conditions, LayerTime
 from vggprof.profiler import timing
 from vggprof.profiler.capture import Watch, capture
-from vggprof.profiler.layer_times import layer_times
+from vggprof.profiler.layer_times import profiled_step
 from vggprof.profiler.spans import Capture
 from vggprof.profiler.stage import Unwatched, set_up
 from vggprof.trace import Setup, Trace
@@ -42,7 +42,7 @@ def compared(arch: str, batch: int, turns: int) -> str:
     ratio = median(own / other for own, other in zip(ours, theirs, strict=True))
     seen = Watch(loop.stage.module)
     loop.stage.observer = seen
-    share = _share(capture(loop.step, 3, seen, cuda=device == "cuda", trace_file=None), trace, median(ours))
+    share = _share(capture(loop.step, 4, seen, cuda=device == "cuda", trace_file=None), trace, median(ours))
     return (
         f"{arch}, batch {batch}, {device}: {median(ours):.1f} ms, "
         f"torch.utils.benchmark {median(theirs):.1f} ms, ratio {ratio:.3f}; "
@@ -51,9 +51,14 @@ def compared(arch: str, batch: int, turns: int) -> str:
 
 
 def _share(seen: Capture, trace: Trace, step_ms: float) -> float:
-    rows = layer_times(seen, trace, kernels=False)
-    times = (time for row in rows for time in (row.forward_ms, row.backward_ms, row.optimizer_ms))
-    return sum(time or 0 for time in times) / step_ms
+    """Return the share of layers in the profiled step on the host, or in *step_ms* on a GPU."""
+    step = profiled_step(seen, trace, kernels=False)
+    whole = step_ms if step.whole is None else _all(step.whole)
+    return sum(map(_all, step.layers)) / whole
+
+
+def _all(row: LayerTime) -> float:
+    return sum(time or 0 for time in (row.forward_ms, row.backward_ms, row.optimizer_ms))
 
 
 def main() -> None:

@@ -66,6 +66,7 @@ def on_cpu(batch: int = 2, step: tuple[float, ...] = (10.0, 11.0, 12.0)) -> Meas
             LayerTime("f6", 1.5, 2.0, kernels=(Kernel("aten::addmm", "forward", 1.0, 1.5),)),
             LayerTime("", 0.25, 0.5),
         ),
+        profiled=LayerTime("", 4.4, 5.5, optimizer_ms=1.1),
         memory=Memory(process_bytes=300 * 2**20),
         began="2026-01-02T03:04:05+00:00",
     )

@@ -13,14 +13,14 @@ from torch.utils.benchmark import Timer
 
 from vggprof.measurement import LayerTime, Samples
 from vggprof.profiler import seed_protocol, timing
-from vggprof.profiler.attribution import pieces
+from vggprof.profiler.attribution import phase_times, pieces
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.gradients import Gradient, gradients_of
-from vggprof.profiler.layer_times import layer_times
+from vggprof.profiler.layer_times import profiled_step
 from vggprof.profiler.plan import Request
 from vggprof.profiler.spans import Capture, phase_of
 from vggprof.profiler.stage import Loop, Unwatched, set_up
-from vggprof.trace import Amp, Dtype, Layout, Mode, Setup
+from vggprof.trace import Amp, Dtype, Layout, Mode, Phase, Setup
 from vggprof.tracing.loop import Training
 
 
@@ -47,7 +47,8 @@ def seen_of(asked: Request, steps: int = 2) -> Capture:
 
 
 def rows_of(asked: Request) -> dict[str, LayerTime]:
-    return {row.name: row for row in layer_times(seen_of(asked), asked.trace, kernels=True)}
+    step = profiled_step(seen_of(asked), asked.trace, kernels=True)
+    return {row.name: row for row in step.layers}
 
 
 def test_every_layer_of_the_trace_has_its_times(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_every_layer_of_the_trace_has_its_times(tmp_path: Path) -> None:
         assert row.backward_ms is not None
         assert row.backward_ms > 0, name
         assert (row.optimizer_ms is None) == bool(name)
-    assert rows["conv1"].dgrad_ms == 0, "nobody wants the gradient of images"
+    assert rows["conv1"].dgrad_ms is None, "nobody wants the gradient of images"
     assert rows["conv1"].wgrad_ms is not None
     assert rows["conv1"].wgrad_ms > 0
     # On the CPU both gradients of a convolution come from one operator.
@@ -78,6 +79,24 @@ def test_times_of_kernels_add_up_to_their_layer(tmp_path: Path) -> None:
     for name, row in rows_of(request(small(tmp_path))).items():
         whole = (row.forward_ms or 0) + (row.backward_ms or 0) + (row.optimizer_ms or 0)
         assert sum(kernel.time_ms for kernel in row.kernels) == pytest.approx(whole), name
+
+
+def test_layers_are_part_of_the_step_that_they_were_seen_in(tmp_path: Path) -> None:
+    asked = request(small(tmp_path))
+    seen = seen_of(asked, steps=4)
+    step = profiled_step(seen, asked.trace, kernels=False)
+    assert step.whole is not None
+    for part in ("forward_ms", "backward_ms", "optimizer_ms"):
+        layers = sum(getattr(row, part) or 0 for row in step.layers)
+        assert 0 < layers <= getattr(step.whole, part), part
+    steps = {piece.step for piece in pieces(seen, frozenset())}
+    of_steps = {number: sum(time for _, time in phase_times(seen, number)) for number in steps}
+    whole = sum(getattr(step.whole, part) for part in ("forward_ms", "backward_ms", "optimizer_ms"))
+    arrived = {
+        number: sum(time for phase, time in phase_times(seen, number) if phase is Phase.INPUT)
+        for number in steps
+    }
+    assert round(whole * 1e6) in {of_steps[number] - arrived[number] for number in steps}
 
 
 def test_no_time_is_counted_twice(tmp_path: Path) -> None:
@@ -148,7 +167,7 @@ def test_functions_of_containers_and_second_calls_are_layers_too(tmp_path: Path)
     for name, row in rows.items():
         assert (row.forward_ms or 0) > 0, name
         assert (row.backward_ms or 0) > 0, name
-    assert rows["conv"].dgrad_ms == 0
+    assert rows["conv"].dgrad_ms is None
     assert rows["conv#2"].dgrad_ms is None, "both gradients from one operator"
 
 

@@ -101,10 +101,10 @@ def launch_bound(measurement: Measurement) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What of the whole step's time no layer accounts for; negative where layers overlap."""
+    """What of the whole step's time no layer accounts for; negative where kernels of layers overlap."""
 
     part: str
-    whole_ms: float  # the median
+    whole_ms: float  # of the profiled step on the host; on a GPU the median of those that were timed
     layers_ms: float
 
     @property
@@ -122,8 +122,21 @@ def _rests(measurement: Measurement) -> Iterator[Rest]:
     for part in ("forward", "backward", "optimizer"):
         times = [getattr(layer, f"{part}_ms") for layer in measurement.layers]
         known = [time for time in times if time is not None]
-        if part in measurement.times and known:
-            yield Rest(part, summarize(measurement.times[part]).median_ms, fsum(known))
+        whole = _whole_ms(measurement, part)
+        if whole is not None and known:
+            yield Rest(part, whole, fsum(known))
+
+
+def _whole_ms(measurement: Measurement, part: str) -> float | None:
+    """Return the time of *part* that its layers are held against; None where it was not taken.
+
+    On the host the profiler slows down what it looks at, so that it is the profiled step's own time. Kernels
+    on a GPU run as fast as without it, but are launched later.
+    """
+    if measurement.profiled is not None:
+        whole: float | None = getattr(measurement.profiled, f"{part}_ms")
+        return whole
+    return summarize(measurement.times[part]).median_ms if part in measurement.times else None
 
 
 def layer_works(

@@ -121,7 +121,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class LayerTime:
-    """Device time of one layer in one step, the median over the profiled ones; a None was not told apart."""
+    """Time of one layer in the profiled step of median length; None is what was not run or not told apart."""
 
     name: str  # as in the trace; "" for what belongs to no layer
     forward_ms: float | None
@@ -205,6 +205,7 @@ class Measurement:
     sensors: tuple[Sensor, ...] = ()
     began: str | None = None  # UTC, ISO 8601
     phases: tuple[PhaseTime, ...] = ()  # in the place of `timing`, where the samples are not known
+    profiled: LayerTime | None = None  # all of the step that `layers` are of, where it ran on the host
 
     @property
     def times(self) -> dict[str, Samples]:

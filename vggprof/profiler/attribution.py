@@ -66,6 +66,15 @@ def pieces(capture: Capture, layers: frozenset[str]) -> list[Piece]:
     return sorted(made, key=lambda piece: piece.begin)
 
 
+def phase_times(capture: Capture, step: int) -> Iterator[tuple[Phase, int]]:
+    """Yield the phases of *step*, each with the time that the host spent in it."""
+    moments = _Moments(capture.host)
+    for span in capture.host:
+        phase, place = phase_of(span), moments.at(span.begin)
+        if phase is not None and place is not None and place[0] == step:
+            yield phase, span.end - span.begin
+
+
 def _is_operator(span: HostSpan) -> bool:
     return not span.name.startswith(OURS)
 

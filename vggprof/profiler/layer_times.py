@@ -1,11 +1,11 @@
 """Times of layers from what torch.profiler saw of a few steps."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vggprof.measurement import Kernel, LayerTime
-from vggprof.profiler.attribution import Piece, pieces
+from vggprof.profiler.attribution import Piece, phase_times, pieces
 from vggprof.profiler.gradients import Gradient, both_apart, gradients_of
 from vggprof.profiler.spans import Capture
 from vggprof.trace import Phase, Trace
@@ -31,28 +31,51 @@ class _Part:
     time: int
 
 
-def layer_times(capture: Capture, trace: Trace, *, kernels: bool) -> tuple[LayerTime, ...]:
-    """Return the times of every layer of *trace*, each those of the step in which it took the median time.
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """The layers of one step, and all of it where the host ran it: more, by what was between operators."""
+
+    layers: tuple[LayerTime, ...]
+    whole: LayerTime | None
+
+
+def profiled_step(capture: Capture, trace: Trace, *, kernels: bool) -> Profiled:
+    """Return the times of every layer of *trace* in the step whose layers took the median time together.
 
     The last row is called "": what the loss, the optimizer and the rest of the loop ran. Time in which no
     kernel and, on the CPU, no operator ran is in no row. With *kernels* every row lists what ran.
     """
     layers = [layer.name for layer in trace.layers]
     parts = _parts(pieces(capture, frozenset(layers)), trace, apart=bool(capture.kernels))
-    steps: defaultdict[str, defaultdict[int, list[_Part]]] = defaultdict(lambda: defaultdict(list))
+    steps: defaultdict[int, list[_Part]] = defaultdict(list)
     for step, part in parts:
-        steps[part.layer][step].append(part)
+        steps[step].append(part)
+    chosen = _median(steps)
+    rows: defaultdict[str, list[_Part]] = defaultdict(list)
+    for part in steps[chosen]:
+        rows[part.layer].append(part)
     training = trace.setup.training
-    return tuple(
-        _row(name, _median(steps[name].values()), training=training, kernels=kernels)
-        for name in (*layers, "")
+    made = tuple(_row(name, rows[name], training=training, kernels=kernels) for name in (*layers, ""))
+    return Profiled(made, None if capture.kernels else _whole(capture, chosen, training=training))
+
+
+def _median(steps: Mapping[int, Sequence[_Part]]) -> int:
+    """Return the step whose parts took the median time together, the lower one of two."""
+    ordered = sorted(steps, key=lambda step: sum(part.time for part in steps[step]))
+    return ordered[(len(ordered) - 1) // 2] if ordered else 0
+
+
+def _whole(capture: Capture, step: int, *, training: bool) -> LayerTime:
+    times = Counter[str]()
+    for phase, time in phase_times(capture, step):
+        if phase in _PASSES:
+            times[_PASSES[phase]] += time
+    return LayerTime(
+        name="",
+        forward_ms=times[_FORWARD] / _NS_IN_MS,
+        backward_ms=times[_BACKWARD] / _NS_IN_MS if training else None,
+        optimizer_ms=times[_OPTIMIZER] / _NS_IN_MS if training else None,
     )
-
-
-def _median(steps: Iterable[list[_Part]]) -> list[_Part]:
-    """Return the parts of the step in which they took the median time together, the lower one of two."""
-    ordered = sorted(steps, key=lambda parts: sum(part.time for part in parts))
-    return ordered[(len(ordered) - 1) // 2] if ordered else []
 
 
 def _parts(found: Sequence[Piece], trace: Trace, *, apart: bool) -> Iterator[tuple[int, _Part]]:
@@ -95,15 +118,13 @@ def _row(name: str, parts: Sequence[_Part], *, training: bool, kernels: bool) ->
     times = Counter[str]()
     for part in parts:
         times[part.pass_name] += part.time
-    data, weight = times[Gradient.DATA], times[Gradient.WEIGHT]
-    backward = times[_BACKWARD] + data + weight
-    apart = data + weight > 0
+    backward = times[_BACKWARD] + times[Gradient.DATA] + times[Gradient.WEIGHT]
     return LayerTime(
         name=name,
         forward_ms=times[_FORWARD] / _NS_IN_MS,
         backward_ms=backward / _NS_IN_MS if training else None,
-        dgrad_ms=data / _NS_IN_MS if apart else None,
-        wgrad_ms=weight / _NS_IN_MS if apart else None,
+        dgrad_ms=times[Gradient.DATA] / _NS_IN_MS if Gradient.DATA in times else None,
+        wgrad_ms=times[Gradient.WEIGHT] / _NS_IN_MS if Gradient.WEIGHT in times else None,
         optimizer_ms=times[_OPTIMIZER] / _NS_IN_MS if training and not name else None,
         kernels=_kernels(parts) if kernels else (),
     )

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 import torch
 
 from vggprof.errors import UsageError
-from vggprof.measurement import Execution, LayerTime, Measurement, Memory, Status, Timing
+from vggprof.measurement import Execution, Measurement, Memory, Status, Timing
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
 from vggprof.profiler.environment import here
 from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
 from vggprof.profiler.graph import as_graph
-from vggprof.profiler.layer_times import layer_times
+from vggprof.profiler.layer_times import profiled_step
 from vggprof.profiler.place import choose_device, lift_limit, prepare, ran_out_of_memory
 from vggprof.profiler.plan import Protocol, Request
 from vggprof.profiler.sensors import Sensors, watched
@@ -87,7 +87,7 @@ class _Run:
         self._known = replace(self._known, timing=timed)
         if plan.layers and conditions.execution is Execution.EAGER:
             self._stage("profiling layers")
-            self._known = replace(self._known, layers=self._layers(loop, timed))
+            self._profile(loop, timed)
 
     def ended(self, status: Status, message: str | None) -> Measurement:
         """Return all that is known at the end."""
@@ -139,7 +139,7 @@ class _Run:
             context_bytes=None if process is None else process - reserved,
         )
 
-    def _layers(self, loop: Loop, timed: Timing) -> tuple[LayerTime, ...]:
+    def _profile(self, loop: Loop, timed: Timing) -> None:
         plan = self._request.plan
         most = int(_PROFILED_MS / timed.step.values_ms[-1])
         watch = Watch(loop.stage.module)
@@ -147,7 +147,8 @@ class _Run:
         seen = capture(
             loop.step, max(1, min(_PROFILED, most)), watch, cuda=self._cuda, trace_file=plan.trace_file
         )
-        return layer_times(seen, self._request.trace, kernels=plan.kernels)
+        step = profiled_step(seen, self._request.trace, kernels=plan.kernels)
+        self._known = replace(self._known, layers=step.layers, profiled=step.whole)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ def result(report: MeasuredReport) -> dict[str, Json]:
         "launch_bound": report.launch_bound,
         "layers": [_layer(work) for work in report.layer_works],
         "not_attributed": {f"{each.part}_ms": each.time_ms for each in report.rests},
+        "profiled": {f"{each.part}_ms": each.whole_ms for each in report.rests},
         "memory": _memory(measurement),
         "predicted": _predicted(report),
         "difference": _difference(report),

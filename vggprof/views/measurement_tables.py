@@ -201,7 +201,8 @@ def _layers(report: MeasuredReport) -> Iterator[Block]:
     if report.layer_works:
         rest = {each.part: each.time_ms for each in report.rests}
         whole = {each.part: each.whole_ms for each in report.rests}
-        rows = (_parts("(not attributed)", rest), _parts("whole step", whole)) if rest else ()
+        said = "whole step" if report.measurement.profiled is None else "whole profiled step"
+        rows = (_parts("(not attributed)", rest), _parts(said, whole)) if rest else ()
         yield Table("Time by layer, ms", _LAYER_COLUMNS, (*map(_layer, report.layer_works), *rows))
 
 
