@@ -105,8 +105,8 @@ class Stopwatch:
 
     def of_trace(self, trace: Trace, device: Device) -> Latency:
         """Return what the last step of *trace* takes on *device*."""
-        prices = self.prices(trace, device)
-        numbered = [(index, op) for index, op in enumerate(trace.operators) if op.step == trace.steps - 1]
+        prices, last = self.prices(trace, device), trace.steps - 1
+        numbered = [(index, op) for index, op in enumerate(trace.operators) if op.step == last]
         host_s = 0.0 if self.execution is Execution.GRAPH else 1e-6 * self.fitted.host_us
         elapsed = run_queue(numbered, _by_operator(prices), host_s=host_s)
         return _latency(self, trace, device, prices=prices, elapsed=elapsed)
@@ -124,11 +124,12 @@ class Stopwatch:
         def script(operator: Operator) -> Script:
             return scripts.get(id(operator)) or scripts.setdefault(id(operator), rule(operator))
 
-        last = [op for op in trace.operators if op.step == trace.steps - 1 and "convolution" in op.name]
-        asked = [action for op in last for action in script(op) if isinstance(action, Workspace)]
+        last = trace.steps - 1
+        convolving = (op for op in trace.operators if op.step == last and "convolution" in op.name)
+        asked = [action for op in convolving for action in script(op) if isinstance(action, Workspace)]
         answers = self._advisor.answers(asked, properties_of(device))
         units = units_of(device, tf32=self._software.settings.allow_tf32)
-        return Lowering(trace, script, answers, units).step(trace.steps - 1)
+        return Lowering(trace, script, answers, units).step(last)
 
     def _platform(self, device: Device) -> Platform:
         library = self._software.cudnn.library

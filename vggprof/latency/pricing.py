@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Final
 
 from vggprof.devices import Device
+from vggprof.latency.clock import clock_hz
 from vggprof.latency.coefficients import Coefficients, Generation
 from vggprof.latency.tiles import Engine, fill
 from vggprof.latency.work import Math, Part, Traffic, Way, Work
@@ -78,9 +79,8 @@ class Pricer:
 
     @cached_property
     def clock_hz(self) -> float:
-        """What the SMs run at under load: desktop cards go beyond their boost clock, others just reach it."""
-        known = self.generation.desktop_clock_khz if self.device.form in ("desktop", "workstation") else None
-        return 1000.0 * (known or self.device.boost_khz)
+        """What the SMs run at under load."""
+        return clock_hz(self.device, self.generation)
 
     @cached_property
     def launch_s(self) -> float:

@@ -122,15 +122,15 @@ def _assumed(
     yield from _algorithms(software, cards)
     if any(latency.batch < LARGE_BATCH for latency in cards):
         yield (
-            f"Below batch {LARGE_BATCH} steps are made of short kernels, of which less is known: the interval "
-            "is wider."
+            f"Below batch {LARGE_BATCH} steps are made of short kernels, of which less is known: the "
+            "interval is wider."
         )
     for latency in cards:
         if not latency.measured:
             generation = f"{latency.device.name} ({latency.device.architecture})"
             yield (
-                f"{generation}: nothing was measured on a GPU of its generation; it takes the shares of "
-                "the others, with a wider interval."
+                f"{generation}: nothing of its generation was measured; it takes the shares of the others, "
+                "with a wider interval."
             )
 
 

@@ -1,0 +1,245 @@
+"""What others measured of time: tests/data/latency as values, and the work that each row timed."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+from pathlib import Path
+
+from vggprof.devices import Device, find_device
+from vggprof.latency.convolution import Conv, ways
+from vggprof.latency.lowering import Lowering
+from vggprof.latency.predict import units_of
+from vggprof.latency.work import Part, Traffic, Way, Work
+from vggprof.memory.forecast import properties_of
+from vggprof.memory.rules import Platform
+from vggprof.memory.workspaces.convolution import CudnnSettings, Pass
+from vggprof.memory.workspaces.scratch import Target
+from vggprof.trace import Amp, Layout, Mode, Operand, Phase, Setup, Trace
+from vggprof.trace.setup import ZeroGrad
+from vggprof.trace.traces import Traces
+
+DATA = Path(__file__).parents[1] / "tests" / "data" / "latency"
+# Frameworks whose training rows include the optimizer's step.
+_STEPS = frozenset({"timm", "mxnet", "tensorflow"})
+# PyTorch before 2.0 wrote zeros into gradients between steps, and added the next ones to them.
+_ZEROES = frozenset({"pytorch", "timm"})
+# What each mode of the file timed.
+_PHASES = {
+    "infer": (Phase.FORWARD,),
+    "forward": (Phase.FORWARD,),
+    "backward": (Phase.BACKWARD,),
+    "train": (Phase.FORWARD, Phase.LOSS, Phase.BACKWARD),
+}
+_AXES = {"fp32": "float32", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement of a whole network."""
+
+    arch: str
+    input: int
+    batch: int
+    mode: str
+    dtype: str
+    layout: str
+    framework: str
+    version: str
+    cudnn: str
+    gpu: str
+    ms: float
+    copied: bool  # the batch's way to the GPU is in the time
+    excluded: str  # why the row is not used; "" where it is
+
+    @property
+    def device(self) -> Device:
+        """The GPU."""
+        return find_device(self.gpu)
+
+    @property
+    def family(self) -> str:
+        """``vgg``, ``resnet`` or ``alexnet``."""
+        return next(name for name in ("vgg", "resnet", "alexnet") if name in self.arch)
+
+    @property
+    def cell(self) -> tuple[str, str, str, str, str]:
+        """What is told apart in the tables."""
+        return (self.gpu, self.family, self.dtype, self.layout, self.mode)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What was timed."""
+        steps = self.mode == "train" and self.framework in _STEPS
+        return (*_PHASES[self.mode], Phase.OPTIMIZER) if steps else _PHASES[self.mode]
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of the batch, where its way to the GPU is in the time."""
+        return self.batch * 3 * self.input**2 * (2 if self.dtype == "fp16" else 4) if self.copied else 0
+
+    @property
+    def named(self) -> str:
+        """The ARCH that the trace is made of."""
+        if (DATA / f"{self.arch}.yaml").exists():
+            return str(DATA / f"{self.arch}.yaml")
+        if self.arch == "alexnet-2012":
+            return self.arch
+        parameters = "" if self.input == 224 else f"@input=3x{self.input}x{self.input}"
+        return f"torchvision.models:{self.arch}{parameters}"
+
+    @property
+    def setup(self) -> Setup:
+        """How the trace runs it; whole networks in fp16 are traced in fp32 and cast."""
+        return Setup(
+            batch=self.batch,
+            mode=Mode.INFER if self.mode == "infer" else Mode.TRAIN,
+            amp=Amp.FP16 if self.dtype == "amp_fp16" else Amp.OFF,
+            layout=Layout(self.layout),
+            zero_grad=ZeroGrad.ZERO if self.mode == "train" and self.framework in _ZEROES else ZeroGrad.NONE,
+        )
+
+
+def rows() -> tuple[Row, ...]:
+    """Return every row of nets.csv, the excluded ones too."""
+    with (DATA / "nets.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(_row(read) for read in csv.DictReader(file))
+
+
+def _row(read: dict[str, str]) -> Row:
+    return Row(
+        arch=read["arch"],
+        input=int(read["input"]),
+        batch=int(read["batch"]),
+        mode=read["mode"],
+        dtype=read["dtype"],
+        layout=read["layout"],
+        framework=read["framework"],
+        version=read["version"],
+        cudnn=read["cudnn"],
+        gpu=read["device"],
+        ms=float(read["ms"]),
+        copied=read["copied"] == "True",
+        excluded=read["excluded"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One measurement of a single convolution, in one of its passes."""
+
+    gpu: str
+    conv: Conv
+    ms: float
+
+    @property
+    def work(self) -> Work:
+        """The work, which cuDNN was free to do in any way."""
+        device = find_device(self.gpu)
+        parts = {Pass.FORWARD: Part.FORWARD, Pass.DGRAD: Part.DGRAD, Pass.WGRAD: Part.WGRAD}
+        found = ways(self.conv, tensor_cores=device.tensor_fma_per_sm is not None, tf32=False)
+        return Work(0, None, Phase.FORWARD, parts[self.conv.which], self.conv.macs, found, named=False)
+
+
+def kernels() -> Iterator[Kernel]:
+    """Yield the square convolutions of convolutions.csv, those that vision networks have.
+
+    The P100's in fp16 are left out: strided passes take 20 to 40 times what they take in fp32 there.
+    """
+    with (DATA / "convolutions.csv").open(encoding="utf-8", newline="") as file:
+        for read in csv.DictReader(file):
+            square = read["r"] == read["s"] and read["stride_h"] == read["stride_w"]
+            if square and not ("P100" in read["device"] and read["dtype"] == "fp16"):
+                yield from _passes(read)
+
+
+def _passes(read: dict[str, str]) -> Iterator[Kernel]:
+    names = ("n", "c", "k", "h", "w", "r", "s", "stride_h", "pad_h", "pad_w")
+    n, c, k, h, w, r, s, stride, pad_h, pad_w = (int(read[name]) for name in names)
+    output = ((h + 2 * pad_h - r) // stride + 1, (w + 2 * pad_w - s) // stride + 1)
+    for which, column in ((Pass.FORWARD, "fwd_ms"), (Pass.DGRAD, "dgrad_ms"), (Pass.WGRAD, "wgrad_ms")):
+        if read[column]:
+            conv = Conv(
+                which=which,
+                dtype=_AXES[read["dtype"]],
+                x=(n, c, h, w),
+                w=(k, c, r, s),
+                y=(n, k, *output),
+                stride=(stride, stride),
+                dilation=(1, 1),
+                channels_last=False,
+            )
+            yield Kernel(read["device"], conv, float(read[column]))
+
+
+@cache
+def trace_of(named: str, setup: Setup) -> Trace:
+    """Return the trace of *named*; batches lie on a line through two."""
+    return _traces(named, replace(setup, batch=1))(setup.batch)
+
+
+@cache
+def _traces(named: str, setup: Setup) -> Traces:
+    from vggprof import api  # noqa: PLC0415 - imports torch where a trace is made
+
+    return Traces(lambda batch: api.trace_arch(named, replace(setup, batch=batch)))
+
+
+def work_of(row: Row) -> tuple[Trace, tuple[Work, ...]]:
+    """Return the trace of *row* and the work of its last step, where cuDNN was free to take any algorithm.
+
+    All rows are of cuDNNs that cannot be asked, which had timed their algorithms (cudnn.benchmark and the
+    like) before.
+    """
+    trace = _half(trace_of(row.named, row.setup)) if row.dtype == "fp16" else trace_of(row.named, row.setup)
+    device = row.device
+    platform = Platform(
+        target=Target(properties_of(device), (2, 11)),
+        cudnn_version=90_000,
+        settings=CudnnSettings(benchmark=True),
+    )
+    units = units_of(device, tf32=row.dtype == "tf32")
+    lowered = Lowering(trace, platform.script, {}, units).step(trace.steps - 1)
+    found = tuple(work for work in _folded(row, trace, lowered) if work.phase in row.phases)
+    return trace, tuple(_known(row, device, work) for work in found)
+
+
+def _half(trace: Trace) -> Trace:
+    """Return *trace* with every fp32 number in fp16: ``model.half()``, which also trains so."""
+
+    def cast(operand: Operand) -> Operand:
+        return replace(operand, dtype="float16") if operand.dtype == "float32" else operand
+
+    operators = tuple(
+        replace(op, inputs=tuple(map(cast, op.inputs)), outputs=tuple(map(cast, op.outputs)))
+        for op in trace.operators
+    )
+    return replace(trace, operators=operators)
+
+
+def _folded(row: Row, trace: Trace, lowered: tuple[Work, ...]) -> Iterator[Work]:
+    """Yield the work with local response normalisation as one kernel, as cuDNN has it and torch has not."""
+    folding = {i for i, layer in enumerate(trace.layers) if layer.op == "LocalResponseNorm"}
+    done: set[tuple[int, Phase]] = set()
+    for work in lowered:
+        if work.layer not in folding or work.layer is None:
+            yield work
+        elif (work.layer, work.phase) not in done:
+            done.add((work.layer, work.phase))
+            passes = 3 if work.phase is Phase.FORWARD else 6
+            nbytes = passes * 4 * prod(trace.layers[work.layer].output_shape or (0,))
+            yield replace(work, ways=(Way(None, None, Traffic.NORM, nbytes),))
+
+
+def _known(row: Row, device: Device, work: Work) -> Work:
+    """Return *work* without the ways that cuDNN did not have: see its release notes."""
+    return replace(work, ways=tuple(way for way in work.ways if _had(row, device, way)))
+
+
+def _had(row: Row, device: Device, way: Way) -> bool:
+    """Whether there was *way*: F(2x2, 3x3) is for Maxwell and later, F(4x4, 3x3) came with cuDNN 5."""
+    name = way.math.value if way.math else ""
+    if name == "winograd":
+        return device.capability >= (5, 0)
+    return name != "winograd_4" or not row.cudnn.startswith(("R4", "4"))

@@ -1,0 +1,99 @@
+"""Convolutions as products and as ways: by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from vggprof.latency.convolution import Conv, named_way, ways
+from vggprof.latency.work import Math, Product
+from vggprof.memory.workspaces.convolution import Pass
+from vggprof.memory.workspaces.plans import Plan
+
+
+def conv(which: Pass = Pass.FORWARD, *, dtype: str = "float32", last: bool = False, stride: int = 1) -> Conv:
+    """64 to 128 channels, 3 x 3, batch 2, 56 x 56 or 28 x 28."""
+    side = 56 // stride
+    return Conv(
+        which=which,
+        dtype=dtype,
+        x=(2, 64, 56, 56),
+        w=(128, 64, 3, 3),
+        y=(2, 128, side, side),
+        stride=(stride, stride),
+        dilation=(1, 1),
+        channels_last=last,
+    )
+
+
+def test_the_forward_product_has_pixels_channels_and_taps() -> None:
+    # 2 x 56 x 56 = 6,272 pixels, 128 channels out, 64 x 9 = 576 numbers for each.
+    assert conv().product() == Product(6272, 128, 576)
+    assert conv().product().macs == conv().macs
+
+
+def test_the_data_gradient_exchanges_channels() -> None:
+    assert conv(Pass.DGRAD).product() == Product(6272, 64, 128 * 9)
+
+
+def test_a_strided_data_gradient_takes_twice_the_forward() -> None:
+    # Of each axis one position of two is skipped: 1,152 taps x 784 / 3,136 pixels = 288 meet a pixel, twice.
+    assert conv(Pass.DGRAD, stride=2).product() == Product(6272, 64, 576)
+    assert conv(Pass.DGRAD, stride=2).product().macs == 2 * conv(stride=2).macs
+
+
+def test_the_weight_gradient_sums_over_pixels_in_pieces() -> None:
+    # 6,272 pixels in pieces of 256 or more: at most 24.
+    assert conv(Pass.WGRAD).product() == Product(576, 128, 6272, splits=24)
+
+
+def test_grouped_channels_meet_only_their_own() -> None:
+    grouped = replace(conv(), x=(2, 64, 8, 8), w=(64, 16, 3, 3), y=(2, 64, 8, 8))
+    assert grouped.product() == Product(128, 16, 144, count=4)
+    assert grouped.product().macs == grouped.macs
+
+
+def test_fp32_has_winograd_where_kernels_are_3x3_and_dense() -> None:
+    found = {way.math: way for way in ways(conv(), tensor_cores=True, tf32=False)}
+    assert set(found) == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4}
+    # F(2x2): 2 x 28 x 28 tiles of 16 multiplications; F(4x4): 2 x 14 x 14 of 36.
+    assert found[Math.WINOGRAD].product == Product(1568, 128, 64, count=16)
+    assert found[Math.WINOGRAD_4].product == Product(392, 128, 64, count=36)
+    # 2.25 and 4 times fewer multiplications than the sum that defines it.
+    macs = conv().macs
+    assert [macs / way.product.macs for way in found.values() if way.product] == [1, 2.25, 4]
+
+
+def test_a_stride_leaves_only_the_product() -> None:
+    assert [way.math for way in ways(conv(stride=2), tensor_cores=False, tf32=False)] == [Math.DIRECT]
+
+
+def test_contiguous_half_precision_is_copied_for_tensor_cores() -> None:
+    (contiguous,) = ways(conv(dtype="float16"), tensor_cores=True, tf32=False)
+    (last,) = ways(conv(dtype="float16", last=True), tensor_cores=True, tf32=False)
+    # The input, 2 x 64 x 56 x 56 numbers of 2 bytes, is read and written.
+    assert (contiguous.math, contiguous.layout_bytes) == (Math.TENSOR, 2 * 2 * 64 * 56 * 56 * 2)
+    assert (last.math, last.layout_bytes) == (Math.TENSOR, 0)
+
+
+def test_without_tensor_cores_half_precision_runs_on_the_lanes() -> None:
+    found = ways(conv(dtype="float16"), tensor_cores=False, tf32=False)
+    assert {way.math for way in found} == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4}
+
+
+@pytest.mark.parametrize(
+    ("notes", "math"),
+    [
+        (("TENSOR_CORE",), Math.TF32),
+        (("WINOGRAD", "WINOGRAD_TILE_4x4"), Math.WINOGRAD),
+        (("WINOGRAD", "WINOGRAD_TILE_6x6"), Math.WINOGRAD_4),
+        ((), Math.DIRECT),
+    ],
+)
+def test_the_notes_of_a_plan_name_the_way(notes: tuple[str, ...], math: Math) -> None:
+    assert named_way(conv(), Plan("eng1_k2=1", 0, notes, fallback=False)).math is math
+
+
+def test_a_plan_without_room_copies_nothing() -> None:
+    assert named_way(conv(), Plan("eng1", 0, ("TENSOR_CORE",), fallback=False)).layout_bytes == 0
+    roomy = named_way(conv(), Plan("eng1", 2**30, ("TENSOR_CORE",), fallback=False))
+    assert roomy.layout_bytes == 2 * 2 * 64 * 56 * 56 * 4

@@ -1,0 +1,43 @@
+"""The clock that a GPU holds under load, which its data sheet does not tell."""
+
+from functools import cache
+from typing import Final
+
+from vggprof.devices import Device, devices
+from vggprof.latency.coefficients import Generation
+
+_OPEN: Final = ("desktop", "workstation")
+# Power goes with frequency times voltage squared, and voltage with frequency; what does not (memory, leakage)
+# makes the exponent less than 3.
+_POWER_EXPONENT: Final = 2.5
+
+
+def clock_hz(device: Device, generation: Generation) -> float:
+    """Return the clock of *device* under load.
+
+    Desktop cards run at what their silicon allows, which is much the same within a *generation*, whatever
+    boost is printed on the box. Others hold their boost clock, unless they may take less power an SM than a
+    desktop card of their capability does: then they slow down until they keep within it.
+    """
+    if device.form in _OPEN:
+        return 1000.0 * (generation.desktop_clock_khz or device.boost_khz)
+    return 1000.0 * device.boost_khz * _within_power(device)
+
+
+def _within_power(device: Device) -> float:
+    needed = _watts_per_sm(device.capability)
+    if device.tdp_w is None or needed is None:
+        return 1.0
+    allowed = min(1.0, device.tdp_w / device.sm_count / needed)
+    return float(allowed ** (1 / _POWER_EXPONENT))
+
+
+@cache
+def _watts_per_sm(capability: tuple[int, int]) -> float | None:
+    """Return the least that desktop cards of *capability* may take; None where there is no such card."""
+    found = [
+        each.tdp_w / each.sm_count
+        for each in devices()
+        if each.form == "desktop" and each.capability == capability and each.tdp_w is not None
+    ]
+    return min(found, default=None)
