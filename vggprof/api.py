@@ -43,7 +43,7 @@ from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
 from vggprof.views import notebook
-from vggprof.worked import build, dense, dense_weights, stack, transfer
+from vggprof.worked import build, dense, dense_weights, doctor, stack, transfer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +76,7 @@ __all__ = [
     "dense",
     "dense_weights",
     "diff",
+    "doctor",
     "export",
     "find",
     "forget_calibrations",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vggprof.memory.report import MemoryReport
     from vggprof.workloads.dense import DenseReport
+    from vggprof.workloads.doctor import Diagnosis
     from vggprof.workloads.stack import StackReport
     from vggprof.workloads.transfer import Transfer
 
@@ -65,6 +66,24 @@ def dense_weights(plain: Mapping[str, Tensor], dense: Mapping[str, Tensor]) -> d
     from vggprof.workloads.dense import dense_weights as reshaped
 
     return reshaped(plain, dense)
+
+
+def doctor(archs: Sequence[str] = (), setup: Setup | None = None) -> Diagnosis:
+    """Return whether the notebook, the timing script and *archs* under *setup* run on the GPU that is here.
+
+    Without a GPU the answers are those of a ladder of common cards. Raises as `vggprof.memory` does.
+    """
+    from vggprof import api
+    from vggprof.devices import survey
+    from vggprof.workloads.doctor import diagnose
+
+    place = Target()
+    cards, software = place.cards(), place.software()
+
+    def memory(arch: str, setup: Setup) -> MemoryReport:
+        return api._memory(arch, setup, cards, software, search=True)
+
+    return diagnose(survey(), software.cudnn, [(arch, setup or Setup()) for arch in archs], memory)
 
 
 def stack(arch: str, setup: Setup | None = None) -> StackReport:

@@ -22,6 +22,7 @@ COMMANDS = (
     "gpus",
     "calibrate",
     "cudnn",
+    "doctor",
     "dense",
     "stack",
     "transfer",

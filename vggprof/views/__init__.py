@@ -10,6 +10,7 @@ from vggprof.views.devices import devices
 from vggprof.views.diff import diff, diff_failed
 from vggprof.views.latency import latency
 from vggprof.views.latency_plot import latency_plot, latency_svg
+from vggprof.views.doctor import doctor
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -39,6 +40,7 @@ __all__ = [
     "latency",
     "latency_plot",
     "latency_svg",
+    "doctor",
     "layers",
     "libraries",
     "measurement",
