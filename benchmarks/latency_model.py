@@ -68,6 +68,23 @@ def _logit(share: float) -> float:
     return float(np.log(share / (1 - share)))
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What the rows come to under one set of coefficients: a number a row, or one a way."""
+
+    seconds: Floats  # of each row
+    used: Bools  # ways that are the quickest, of kernels after the last that waited for the host
+    computing: Floats  # where arithmetic takes longer than traffic
+    moving: Floats  # traffic beside arithmetic where that takes longer, and around it
+    moved: Floats  # layout copies
+    launch: Floats
+    unreached: Floats  # share of the peak that is not reached: the derivative of a share's logarithm
+    unreached_traffic: Floats
+    unreached_layout: Floats
+    behind: Floats  # a row: until the host had launched the last kernel that waited
+    copying: Floats  # a row
+
+
 class Model:
     """Times of the rows of a table under any coefficients, which are a vector of numbers without bounds."""
 
@@ -136,10 +153,9 @@ class Model:
 
     def predict(self, x: Floats) -> Floats:
         """Return the seconds of each row."""
-        return self._evaluate(x)[0]
+        return self._priced(x).seconds
 
-    def _evaluate(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return the seconds of each row, and the derivatives of their logarithms."""
+    def _priced(self, x: Floats) -> Prices:
         y = np.r_[x, 0.0]
         math, traffic, layout = (
             _logistic(y[a] + y[b]) for a, b in (self.math_at, self.traffic_at, self.layout_at)
@@ -151,39 +167,44 @@ class Model:
         launch = self.launches * np.exp(y[self.slots["launch"].start] + y[self.launch_at])
         times = np.maximum(compute, memory) + around + moved + launch
         quickest = np.minimum.reduceat(times, self.way_start)
-        chosen = times == np.repeat(quickest, self.way_count)
         total, first = self._queued(quickest, np.exp(y[self.host_of]))
         copying = np.exp(y[self.slots["copy"].start]) * self.copied
-        seconds = total + copying
-
-        on = (
-            chosen
-            & (np.arange(len(quickest)) >= np.repeat(np.maximum(first, self.row_start), self.row_count))[
-                self.way_work
-            ]
+        running = np.arange(len(quickest)) >= np.repeat(np.maximum(first, self.row_start), self.row_count)
+        return Prices(
+            seconds=total + copying,
+            used=(times == np.repeat(quickest, self.way_count)) & running[self.way_work],
+            computing=np.where(compute > memory, compute, 0.0),
+            moving=np.where(compute > memory, 0.0, memory) + around,
+            moved=moved,
+            launch=launch,
+            unreached=(1 - math) * self.has_share,
+            unreached_traffic=1 - traffic,
+            unreached_layout=1 - layout,
+            behind=np.where(first >= 0, self.host_before[first] * np.exp(y[self.host_of]), 0.0),
+            copying=copying,
         )
-        gradient = np.zeros((len(seconds), self.size + 1))
+
+    def _gradient(self, found: Prices) -> Floats:
+        """Return the derivatives of the logarithms of the rows' seconds."""
+        gradient = np.zeros((len(found.seconds), self.size + 1))
 
         def add(at: Ints, value: Floats) -> None:
-            cells = self.way_row[on] * gradient.shape[1] + at[on]
-            gradient.ravel()[:] += np.bincount(cells, value[on], gradient.size)
+            cells = self.way_row[found.used] * gradient.shape[1] + at[found.used]
+            gradient.ravel()[:] += np.bincount(cells, value[found.used], gradient.size)
 
-        computing = np.where(compute > memory, compute, 0.0)
-        moving = np.where(compute > memory, 0.0, memory) + around
         for at in self.math_at:
-            add(at, -computing * (1 - math) * self.has_share)
+            add(at, -found.computing * found.unreached)
         for at in self.traffic_at:
-            add(at, -moving * (1 - traffic))
+            add(at, -found.moving * found.unreached_traffic)
         for at in self.layout_at:
-            add(at, -moved * (1 - layout))
-        add(self.factor_at, computing)
-        add(self.clock_at, -computing * self.overclocked)
-        add(self.launch_at, launch)
-        add(np.full(len(times), self.slots["launch"].start), launch)
-        behind = np.where(first >= 0, self.host_before[first] * np.exp(y[self.host_of]), 0.0)
-        gradient[np.arange(len(seconds)), self.host_of] += behind
-        gradient[:, self.slots["copy"].start] += copying
-        return seconds, gradient[:, : self.size] / seconds[:, None]
+            add(at, -found.moved * found.unreached_layout)
+        add(self.factor_at, found.computing)
+        add(self.clock_at, -found.computing * self.overclocked)
+        add(self.launch_at, found.launch)
+        add(np.full(len(found.launch), self.slots["launch"].start), found.launch)
+        gradient[np.arange(len(found.seconds)), self.host_of] += found.behind
+        gradient[:, self.slots["copy"].start] += found.copying
+        return gradient[:, : self.size] / found.seconds[:, None]
 
     def _queued(self, kernels: Floats, host_s: Floats) -> tuple[Floats, Ints]:
         """Return when the last kernel of each row ends, and the last one that waited for the host (-1: none).
@@ -208,7 +229,8 @@ class Model:
         x: Floats = self.centre.copy() if start is None else start.copy()
         damping, cost = 1e-2, np.inf
         for _ in range(steps):
-            seconds, gradient = self._evaluate(x)
+            found = self._priced(x)
+            seconds, gradient = found.seconds, self._gradient(found)
             off = (np.log(seconds) - np.log(self.seconds)) / self.noise
             weight = np.where(np.abs(off) < _HUBER, 1.0, _HUBER / np.maximum(np.abs(off), 1e-9)) * used
             scaled = gradient / self.noise[:, None]
