@@ -12,13 +12,14 @@ from vggprof.workloads.dense import SCALES
 from vggprof.workloads.transfer import CONVOLUTIONS, LINEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from vggprof.memory.report import MemoryReport
     from vggprof.workloads.dense import DenseReport
     from vggprof.workloads.doctor import Diagnosis
+    from vggprof.workloads.fashion import FashionPlan, FashionReport
     from vggprof.workloads.stack import StackReport
     from vggprof.workloads.transfer import Transfer
 
@@ -84,6 +85,24 @@ def doctor(archs: Sequence[str] = (), setup: Setup | None = None) -> Diagnosis:
         return api._memory(arch, setup, cards, software, search=True)
 
     return diagnose(survey(), software.cudnn, [(arch, setup or Setup()) for arch in archs], memory)
+
+
+def fashion(plan: FashionPlan, say: Callable[[str], None] = lambda _text: None) -> FashionReport:
+    """Train VGG-11 on Fashion-MNIST as *plan* says, and return what came out beside the predicted memory.
+
+    *say* hears of each epoch. Running out of memory is a result. Raises FileFormatError for data that is
+    damaged, UsageError for a network that does not fit it or without Pillow, GpuUnavailable for ``cuda``
+    without a usable GPU.
+    """
+    from vggprof import api
+    from vggprof.workloads.fashion import FashionReport
+    from vggprof.workloads.running.fashion import train
+
+    api.trace_arch(plan.arch, plan.setup)  # what cannot be run is refused before anything is read
+    trained = train(plan, say)
+    place = Target(gpu="auto" if trained.device == "cuda" else None)
+    predicted = api._memory(plan.arch, plan.setup, place.cards(), place.software(), search=False)
+    return FashionReport(plan, trained, predicted)
 
 
 def stack(arch: str, setup: Setup | None = None) -> StackReport:

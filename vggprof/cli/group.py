@@ -24,6 +24,7 @@ COMMANDS = (
     "cudnn",
     "doctor",
     "dense",
+    "fashion",
     "stack",
     "transfer",
     "replay",

@@ -11,6 +11,7 @@ from vggprof.views.diff import diff, diff_failed
 from vggprof.views.latency import latency
 from vggprof.views.latency_plot import latency_plot, latency_svg
 from vggprof.views.doctor import doctor
+from vggprof.views.fashion import fashion
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -41,6 +42,7 @@ __all__ = [
     "latency_plot",
     "latency_svg",
     "doctor",
+    "fashion",
     "layers",
     "libraries",
     "measurement",

@@ -1,0 +1,1 @@
+"""Workloads that run for real; torch is known here."""
