@@ -4,6 +4,7 @@
 #   make demo     show what vggprof answers for AlexNet and VGG
 #   make test     run the tests against the installed package (ARGS='-k spec' chooses some)
 #   make check    formatter, linter, types, and who may import whom
+#   make docs     build the pages of docs/ into docs/_build
 #   make bench    measure the speed budget and print it as the table in the README
 #   make golden   write the expected outputs of the tests anew; read the difference before committing it
 #   make wheel    build dist/*.whl
@@ -22,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find vggprof specs ! -path '*/.*' ! -path '*__pycache__*')
 PACKAGING := setup.cfg pyproject.toml README.md
 
-.PHONY: demo test check bench golden wheel clean FORCE
+.PHONY: demo test check docs bench golden wheel clean FORCE
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -44,6 +45,11 @@ check: $(VENV)/.extras
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# -E: what docstrings say is no file that Sphinx would look at for changes.
+docs: $(VENV)/.documented
+	$(BIN)/sphinx-build -q -E -W --keep-going docs docs/_build
+	@echo docs/_build/index.html
+
 bench: $(VENV)/.extras
 	$(BIN)/python benchmarks/speed.py
 
@@ -53,7 +59,7 @@ wheel: $(VENV)/.extras
 	rm -rf build
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # Each step is done again only when what it stands on has changed. torch is named in every one, so that nothing
 # that comes with the package or its tests (torchvision wants one certain torch) can exchange it.
@@ -77,5 +83,10 @@ $(VENV)/.installed: $(VENV)/.torch $(SOURCES) $(PACKAGING)
 
 $(VENV)/.extras: $(VENV)/.torch setup.cfg pyproject.toml | $(VENV)/.installed
 	$(PIP) install --no-build-isolation '$(TORCH)' '.[test,check]'
+	rm -rf build
+	touch $@
+
+$(VENV)/.documented: $(VENV)/.torch setup.cfg pyproject.toml | $(VENV)/.installed
+	$(PIP) install --no-build-isolation '$(TORCH)' '.[docs]'
 	rm -rf build
 	touch $@

@@ -6,12 +6,12 @@ It needs the cuDNN of torch 2.15 (see `vggprof cudnn list`). The prose of the pa
 what stands between `<!-- name -->` and `<!-- end -->` is replaced.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from pages import Tables, filled, share
 
 from vggprof import api
 from vggprof.analyzers import tensor_memory
@@ -103,36 +103,12 @@ def saved(before: int, after: int) -> str:
     return f"{format_bytes(before - after)} ({share(before - after, before)})"
 
 
-def share(part: int, whole: int) -> str:
-    """Return *part* of *whole* in percent."""
-    return f"{100 * part / whole:.1f} %"
-
-
-TABLES = {
+TABLES: Tables = {
     "kinds": (("kind", "batch 1", "batch 128"), kinds),
     "setups": (("change", "saves at batch 1", "saves at batch 128"), by_tensors),
     "settings": (("change", "saves at batch 1", "saves at batch 128"), by_process),
 }
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _replaced(text: str, found: re.Match[str]) -> str:
-    return f"{found[1]}{text}{found[2]}"
-
-
-def filled(page: str) -> str:
-    """Return *page* with its tables anew."""
-    for name, (header, rows) in TABLES.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        assert block.search(page), name
-        page = block.sub(partial(_replaced, table(header, rows())), page)
-    return page
-
-
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), TABLES), encoding="utf-8")

@@ -47,14 +47,14 @@ def library() -> CudnnLibrary:
 @pytest.mark.parametrize("name", ["kinds", "setups"])
 def test_tables_of_tensors_are_what_comes_out(script: ModuleType, name: str) -> None:
     header, rows = script.TABLES[name]
-    assert f"<!-- {name} -->\n{script.table(header, rows())}<!-- end -->" in PAGE
+    assert f"<!-- {name} -->\n{import_module('pages').table(header, rows())}<!-- end -->" in PAGE
 
 
 def test_table_of_settings_is_what_comes_out(script: ModuleType, library: CudnnLibrary) -> None:
     if script.CUDNN not in {each.version for each in find_libraries()}:
         pytest.skip(f"cuDNN {script.CUDNN} is not here")
     header, rows = script.TABLES["settings"]
-    assert f"<!-- settings -->\n{script.table(header, rows())}<!-- end -->" in PAGE
+    assert f"<!-- settings -->\n{import_module('pages').table(header, rows())}<!-- end -->" in PAGE
 
 
 def test_every_kind_that_is_tried_is_on_the_page_with_its_price() -> None:
