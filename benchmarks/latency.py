@@ -11,7 +11,7 @@ made from the errors on cards that were left out, and checked on a card that was
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from multiprocessing import Pool
@@ -118,24 +118,25 @@ class Validation:
 def validate(data: Data) -> Validation:
     """Leave out each card, each network and each generation; and each pair of cards, for the intervals."""
     cards = sorted({row.gpu for row in data.rows})
-    generations: dict[str, list[str]] = {}
-    for row in data.rows:
-        names = generations.setdefault(row.device.architecture, [])
-        if row.gpu not in names:
-            names.append(row.gpu)
-    kin = [
-        tuple(gpu for gpu in np.unique(data.model.gpu) if _architecture(gpu) == name) for name in generations
-    ]
+    kin = kindred(data)
     card = held_out(data, "gpu", [(name,) for name in cards])
     net = held_out(data, "arch", [(name,) for name in sorted({row.arch for row in data.rows})])
     generation = held_out(data, "gpu", kin)
-    everything = np.ones(len(data.rows), bool)
     spread = Spread(
         large=factor(data, card, data.large),
         small=factor(data, card, ~data.large),
-        unmeasured=max(1.0, factor(data, generation, everything) / factor(data, card, everything)),
+        unmeasured=max(1.0, factor(data, generation, data.large) / factor(data, card, data.large)),
     )
     return Validation(card, net, generation, nested(data, cards, card), spread)
+
+
+def kindred(data: Data) -> list[tuple[str, ...]]:
+    """Return the GPUs of each generation, those of single convolutions too."""
+    found: dict[str, tuple[str, ...]] = {}
+    for gpu in np.unique(data.model.gpu):
+        name = _architecture(gpu)
+        found[name] = (*found.get(name, ()), str(gpu))
+    return list(found.values())
 
 
 def _architecture(gpu: str) -> str:
@@ -196,6 +197,37 @@ def summary(data: Data, found: Validation) -> str:
         lines.append([name, str(rows_of.sum()), *errors, percent(float(found.covered[rows_of].mean()))])
     lines.append(["", str(len(data.rows)), *[""] * len(ways), percent(float(found.covered.mean()))])
     return table(("rows", "number", *(f"without {name}" for name in ways), "within the interval"), lines)
+
+
+def ratios(data: Data, predicted: Floats) -> str:
+    """Return how far off ratios of two rows of one series are, from *predicted* milliseconds."""
+    kinds: Mapping[str, Callable[[Row], Row | None]] = {
+        "VGG-16 over AlexNet": lambda row: replace(row, arch="vgg16") if row.family == "alexnet" else None,
+        "training over inference": lambda row: replace(row, mode="train") if row.mode == "infer" else None,
+        "backward over forward": lambda row: replace(row, mode="backward") if row.mode == "forward" else None,
+        "half precision over single": lambda row: replace(row, dtype="fp16") if row.dtype != "fp16" else None,
+    }
+    places = {_series(row): at for at, row in enumerate(data.rows)}
+    lines = []
+    for name, partner in kinds.items():
+        pairs = [
+            (at, places[_series(other)])
+            for at, row in enumerate(data.rows)
+            if (other := partner(row)) is not None and _series(other) in places
+        ]
+        below, above = (np.array(side) for side in zip(*pairs, strict=True))
+        error = (predicted[above] / predicted[below]) / (data.measured[above] / data.measured[below]) - 1
+        lines.append(
+            [name, str(len(pairs)), percent(float(np.abs(error).mean())), percent(float(np.median(error)))]
+        )
+    return table(("ratio", "pairs", "mean error", "median, signed"), lines)
+
+
+def _series(row: Row) -> Row:
+    """Return what two rows of one series have in common: all but the time, whatever AlexNet it is."""
+    arch = "alexnet" if row.family == "alexnet" else row.arch
+    inputs = 224 if row.input in (224, 227) else row.input
+    return replace(row, ms=0.0, arch=arch, input=inputs, copied=row.copied)
 
 
 def cells(data: Data, found: Validation) -> str:
@@ -302,6 +334,7 @@ def main(*, write: bool) -> None:
         FILE.write_text(written(fitted), encoding="utf-8")
     parts = {
         "summary": summary(data, found),
+        "ratios": ratios(data, found.card),
         "cells": cells(data, found),
         "small": small(data, found),
         "layers": layers_table(DATA),
