@@ -43,7 +43,7 @@ from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
 from vggprof.views import notebook
-from vggprof.worked import build, dense, dense_weights, doctor, fashion, stack, transfer
+from vggprof.worked import build, dense, dense_weights, doctor, fashion, jitter, stack, transfer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,7 @@ __all__ = [
     "forget_calibrations",
     "get_run",
     "keep",
+    "jitter",
     "latency",
     "layers",
     "list_calibrations",

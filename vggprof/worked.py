@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vggprof.workloads.dense import DenseReport
     from vggprof.workloads.doctor import Diagnosis
     from vggprof.workloads.fashion import FashionPlan, FashionReport
+    from vggprof.workloads.jitter import JitterPlan, JitterReport
     from vggprof.workloads.stack import StackReport
     from vggprof.workloads.transfer import Transfer
 
@@ -103,6 +104,32 @@ def fashion(plan: FashionPlan, say: Callable[[str], None] = lambda _text: None) 
     place = Target(gpu="auto" if trained.device == "cuda" else None)
     predicted = api._memory(plan.arch, plan.setup, place.cards(), place.software(), search=False)
     return FashionReport(plan, trained, predicted)
+
+
+def jitter(
+    arch: str, setup: Setup | None = None, target: Target | None = None, plan: JitterPlan | None = None
+) -> JitterReport:
+    """Return what training *arch* at random scales costs against fixed ones, with the pipeline run for real.
+
+    Steps are those predicted for the GPU of *target*, or of the ladder, unless *plan* gives their time.
+    Raises as `vggprof.memory` does, UsageError without Pillow or pictures, FileFormatError for a damaged one.
+    """
+    from vggprof import api
+    from vggprof.workloads.jitter import JitterPlan, JitterReport, Step, crop_of
+    from vggprof.workloads.running.jitter import measure, pictures_of
+
+    setup, place, plan = setup or Setup(), target or Target(), plan or JitterPlan()
+    crop = crop_of(arch, api.trace_arch(arch, setup).layers[0].input_shapes[0], plan.scales)
+    pictures, said = pictures_of(plan.data)
+    memory = api._memory(arch, setup, place.cards(), place.software(), search=False)
+    if plan.step_ms is None:
+        cards = api.latency(arch, setup, place).cards
+        times = [(card.device.name, card.step.likely) for card in cards]
+    else:
+        times = [("as given", plan.step_ms)]
+    steps = tuple(Step(name, step_ms, setup.batch * setup.accumulate) for name, step_ms in times)
+    pipelines = tuple(measure(pictures, plan, crop))
+    return JitterReport(arch, setup, crop, said, memory, pipelines, steps, plan.epoch_images)
 
 
 def stack(arch: str, setup: Setup | None = None) -> StackReport:

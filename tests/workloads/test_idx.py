@@ -1,6 +1,5 @@
 """Reading idx files: what they hold, and every way in which they can be wrong."""
 
-import gzip
 from io import BytesIO
 from pathlib import Path
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "cudnn",
     "doctor",
     "dense",
+    "jitter",
     "fashion",
     "stack",
     "transfer",

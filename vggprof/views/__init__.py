@@ -12,6 +12,7 @@ from vggprof.views.latency import latency
 from vggprof.views.latency_plot import latency_plot, latency_svg
 from vggprof.views.doctor import doctor
 from vggprof.views.fashion import fashion
+from vggprof.views.jitter import jitter
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -43,6 +44,7 @@ __all__ = [
     "latency_svg",
     "doctor",
     "fashion",
+    "jitter",
     "layers",
     "libraries",
     "measurement",
