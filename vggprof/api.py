@@ -42,7 +42,7 @@ from vggprof.trace.cached import cached_trace
 from vggprof.trace.setup import word
 from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
-from vggprof.views import notebook
+from vggprof.views.notebook import attach as show_in_notebooks
 from vggprof.worked import build, dense, dense_weights, doctor, fashion, jitter, stack, transfer
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ __all__ = [
     "find",
     "forget_calibrations",
     "get_run",
-    "keep",
     "jitter",
+    "keep",
     "latency",
     "layers",
     "list_calibrations",
@@ -106,7 +106,7 @@ __all__ = [
 
 Subject: TypeAlias = str | Trace
 
-notebook.attach()
+show_in_notebooks()
 
 
 def list_specs() -> tuple[Summary, ...]:
@@ -324,13 +324,14 @@ def report(
     target: Target | None = None,
     *,
     gpus: Sequence[str] | None = None,
+    optimizers: Sequence[str] | None = None,
     measurements: str | Path | None = None,
 ) -> Report:
     """Return all that a report says of one network, or of several held against the first.
 
     *gpus* are those that its page lets one choose besides the one of *target*: names, or sizes that it may
-    have instead; by default common ones of 4 to 24 GiB. *measurements* is a file to take times from. Raises
-    as `compare` does.
+    have instead; by default common ones of 4 to 24 GiB. *optimizers* are those besides the one of *setup*, by
+    default sgd, momentum and adam. *measurements* is a file to take times from. Raises as `compare` does.
     """
     from vggprof.reported import report_on
 
@@ -339,7 +340,9 @@ def report(
     kept = () if measurements is None else read_measurements(measurements)
     more = () if measurements is None else ("--measurements", str(measurements))
     asked = [_asked(one, setup) for one in what]
-    return report_on(asked, target or Target(), gpus=gpus, measurements=kept, more=more)
+    chosen = None if optimizers is None else [word(Optimizer, each) for each in optimizers]
+    target = target or Target()
+    return report_on(asked, target, gpus=gpus, optimizers=chosen, measurements=kept, more=more)
 
 
 def measure(  # noqa: PLR0913 - all that can be asked

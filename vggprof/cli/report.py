@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     "--beside",
     metavar="NAME",
     multiple=True,
-    help="A further GPU that the page lets one choose.  [default: common ones of 4, 8, 12 and 24 GiB]",
+    help="A further GPU that the page lets one choose, or a size like 8GiB that this one may have.  "
+    "[default: common ones of 4, 8, 12 and 24 GiB]",
+)
+@click.option(
+    "--optimizers",
+    metavar="LIST",
+    help="Optimizers that the page lets one choose besides --optimizer.  [default: sgd,momentum,adam]",
 )
 @click.option(
     "--measurements",
@@ -46,6 +52,7 @@ def report_command(  # noqa: PLR0913 - an option each
     target: "Target",
     *,
     beside: tuple[str, ...],
+    optimizers: str | None,
     measurements: Path | None,
     output: Path,
 ) -> None:
@@ -56,7 +63,14 @@ def report_command(  # noqa: PLR0913 - an option each
     from vggprof import api, views
 
     _make(output)
-    found = api.report(archs, setup, target, gpus=beside or None, measurements=measurements)
+    found = api.report(
+        archs,
+        setup,
+        target,
+        gpus=beside or None,
+        optimizers=None if optimizers is None else optimizers.split(","),
+        measurements=measurements,
+    )
     for name, text in views.report_files(found).items():
         Output(Form.TABLE, output / name).write(text)
         click.echo(f"Written: {output / name}", err=True)

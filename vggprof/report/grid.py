@@ -48,12 +48,12 @@ def batches(setup: Setup) -> tuple[int, ...]:
     return tuple(sorted({*BATCHES, setup.batch}))
 
 
-def setups(setup: Setup) -> tuple[Setup, ...]:
-    """Return *setup* with each optimizer of a grid, its own among them; inference has none to choose."""
+def setups(setup: Setup, optimizers: Sequence[Optimizer] = OPTIMIZERS) -> tuple[Setup, ...]:
+    """Return *setup* with each of *optimizers*, and its own; inference has none to choose."""
     if not setup.training:
         return (setup,)
-    own = () if setup.optimizer in OPTIMIZERS else (setup.optimizer,)
-    return tuple(replace(setup, optimizer=optimizer) for optimizer in (*OPTIMIZERS, *own))
+    chosen = dict.fromkeys((*optimizers, setup.optimizer))
+    return tuple(replace(setup, optimizer=optimizer) for optimizer in chosen)
 
 
 def slices(

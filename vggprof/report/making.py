@@ -1,6 +1,6 @@
 """Making a report: each network is predicted, profiled and put through the grid."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,10 +9,10 @@ from vggprof.measurement import Measurement
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.report import MemoryReport
 from vggprof.memory.report import report as memory_report
-from vggprof.report.grid import setups, slices
+from vggprof.report.grid import Slice, setups, slices
 from vggprof.report.published import published
 from vggprof.report.values import Report, Study
-from vggprof.trace import Setup, Trace
+from vggprof.trace import Optimizer, Setup, Trace
 from vggprof.trace.traces import Traces
 
 
@@ -32,16 +32,20 @@ def made(  # noqa: PLR0913 - what a report needs
     *,
     cards: Sequence[Card],
     choices: Sequence[Card],
+    optimizers: Sequence[Optimizer],
     commands: tuple[str, ...],
     measurements: Sequence[Measurement] = (),
     finish: Callable[[MemoryReport, Forecast, Asked], MemoryReport] = lambda answer, *_: answer,
 ) -> Report:
-    """Return the report of *asked*, with verdicts on *cards* and a grid over *choices*.
+    """Return the report of *asked*, with verdicts on *cards* and a grid over *choices* and *optimizers*.
 
     *commands* are those that give the same again, *measurements* what times are taken from, and *finish* adds
     to what is predicted on *cards*. Raises UsageError where no measurement is of what was asked.
     """
-    studies = tuple(_study(each, software, cards, choices, finish=finish) for each in asked)
+    studies = tuple(
+        _study(each, software, cards, finish=finish, grid=partial(_grid, each, software, choices, optimizers))
+        for each in asked
+    )
     profiles: tuple[Profile, ...] = tuple(study.profile for study in studies)
     if measurements:
         profiles = timed(profiles, measurements)
@@ -53,9 +57,9 @@ def _study(
     asked: Asked,
     software: Software,
     cards: Sequence[Card],
-    choices: Sequence[Card],
     *,
     finish: Callable[[MemoryReport, Forecast, Asked], MemoryReport],
+    grid: Callable[[], Iterator[Slice]],
 ) -> Study:
     setup, alone = asked.setup, len(cards) == 1
     with _forecast(asked, software, setup) as forecast:
@@ -67,9 +71,14 @@ def _study(
             if alone
             else profile(forecast.traces(setup.batch))
         )
-    chosen = setups(setup) if asked.search else (setup,)
-    grid = slices(partial(_forecast, asked, software), chosen, choices, search=asked.search)
-    return Study(shown, answer, tuple(grid), published(answer.arch))
+    return Study(shown, answer, tuple(grid()), published(answer.arch))
+
+
+def _grid(
+    asked: Asked, software: Software, choices: Sequence[Card], optimizers: Sequence[Optimizer]
+) -> Iterator[Slice]:
+    chosen = setups(asked.setup, optimizers) if asked.search else (asked.setup,)
+    return slices(partial(_forecast, asked, software), chosen, choices, search=asked.search)
 
 
 def _forecast(asked: Asked, software: Software, setup: Setup) -> Forecast:

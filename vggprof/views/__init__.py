@@ -8,11 +8,11 @@ from vggprof.views.compare import compare
 from vggprof.views.dense import dense
 from vggprof.views.devices import devices
 from vggprof.views.diff import diff, diff_failed
-from vggprof.views.latency import latency
-from vggprof.views.latency_plot import latency_plot, latency_svg
 from vggprof.views.doctor import doctor
 from vggprof.views.fashion import fashion
 from vggprof.views.jitter import jitter
+from vggprof.views.latency import latency
+from vggprof.views.latency_plot import latency_plot, latency_svg
 from vggprof.views.layers import layers
 from vggprof.views.libraries import libraries
 from vggprof.views.measurement import measurement, sweep
@@ -39,12 +39,12 @@ __all__ = [
     "devices",
     "diff",
     "diff_failed",
-    "latency",
-    "latency_plot",
-    "latency_svg",
     "doctor",
     "fashion",
     "jitter",
+    "latency",
+    "latency_plot",
+    "latency_svg",
     "layers",
     "libraries",
     "measurement",

@@ -129,25 +129,26 @@ def _published(report: Report) -> Iterator[Section]:
             Column("network", Unit.TEXT),
             Column("parameters, published", Unit.SAID),
             Column("parameters", Unit.EXACT),
-            Column("MACs", Unit.COUNT),
+            Column("MACs of an image", Unit.COUNT),
+            Column("memory reserved", Unit.BYTES),
             Column("top-5 error, %", Unit.NUMBER),
             Column("with scale jittering, %", Unit.NUMBER),
         )
         sources = tuple(study.published.source for study in known if study.published is not None)
         rows = tuple(_published_row(study) for study in known)
-        said = "Errors are of one network on ImageNet's validation set at one test scale; MACs are ours."
+        said = "Errors are of one network on ImageNet's validation set at one test scale; the rest is ours."
         yield Section("Beside what was published", (Table("", columns, rows), Notes("", (said, *sources))))
 
 
 def _published_row(study: Study) -> tuple[Cell, ...]:
     said, totals = study.published, study.profile.table.totals
     assert said is not None
-    batch = study.profile.table.setup.batch
     return (
         study.arch,
         f"{said.params_millions} M",
         totals.params,
-        totals.macs // batch,
+        totals.macs // study.memory.setup.batch,
+        study.profile.peak_reserved_bytes,
         said.top5_percent,
         said.top5_jittered_percent,
     )

@@ -2,9 +2,11 @@
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from vggprof.errors import FileFormatError
 from vggprof.memory.workspaces.plans import Plan
@@ -12,6 +14,7 @@ from vggprof.memory.workspaces.process import Failure
 from vggprof.memory.workspaces.query import CudnnQuery
 
 Plans = tuple[Plan, ...]
+T = TypeVar("T")
 
 
 class Recorded:
@@ -36,22 +39,33 @@ def read_recorded(path: Path) -> Recorded:
     """Return the answers in *path*. Raises FileFormatError where it holds none."""
     try:
         said = json.loads(zlib.decompress(path.read_bytes()))
-        plans = [Plan(name, size, tuple(notes), fallback) for name, size, notes, fallback in said["plans"]]
-        orders = [tuple(plans[number] for number in order) for order in said["orders"]]
+        kinds = [Plan(name, 0, tuple(notes), fallback) for name, notes, fallback in said["plans"]]
+        orders = [
+            tuple(replace(kinds[number], workspace_bytes=size) for number, size in order)
+            for order in said["orders"]
+        ]
         return Recorded(said["cudnn"], {key: orders[number] for key, number in said["answers"].items()})
     except (OSError, zlib.error, ValueError, LookupError, TypeError) as error:
         raise FileFormatError(f"{path} holds no answers of cuDNN: {error}") from error
 
 
 def write_recorded(path: Path, recorded: Recorded) -> None:
-    """Write *recorded* to *path*; each plan and each order of plans once."""
+    """Write *recorded* to *path*; each kind of plan and each order of plans once."""
     answers = dict(sorted(recorded.answers.items()))
-    orders = {order: number for number, order in enumerate(dict.fromkeys(answers.values()))}
-    plans = {plan: number for number, plan in enumerate(dict.fromkeys(p for order in orders for p in order))}
+    orders = _numbered(answers.values())
+    kinds = _numbered(_kind(plan) for order in orders for plan in order)
     said = {
         "cudnn": recorded.version,
-        "plans": [[plan.name, plan.workspace_bytes, plan.notes, plan.fallback] for plan in plans],
-        "orders": [[plans[plan] for plan in order] for order in orders],
+        "plans": [[plan.name, plan.notes, plan.fallback] for plan in kinds],
+        "orders": [[[kinds[_kind(plan)], plan.workspace_bytes] for plan in order] for order in orders],
         "answers": {key: orders[order] for key, order in answers.items()},
     }
     path.write_bytes(zlib.compress(json.dumps(said, separators=(",", ":")).encode(), 9))
+
+
+def _kind(plan: Plan) -> Plan:
+    return replace(plan, workspace_bytes=0)
+
+
+def _numbered(things: Iterable[T]) -> dict[T, int]:
+    return {thing: number for number, thing in enumerate(dict.fromkeys(things))}

@@ -1,0 +1,166 @@
+"""A report as files: whole in itself, small, and deaf to hostile names."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from measurement_made import on_cpu
+from reports_made import GALLERY, nobody_to_ask
+
+from vggprof import api, views
+from vggprof.measurement import Conditions
+from vggprof.report import Report
+from vggprof.target import Target
+from vggprof.trace import Setup
+
+HOSTILE = "<img src=x onerror=alert(1)>&\"'`|[x](y)\x1b[2J\u202e"
+GPU = """\
+name: {name}
+capability: "8.9"
+sm_count: 24
+boost_khz: 2460000
+l2_bytes: 25165824
+memory_type: GDDR6
+bus_bits: 128
+memory_khz: 8501000
+bandwidth_bytes_per_s: 272000000000
+memory_bytes: 1073741824
+"""
+NET = """\
+name: hostile
+title: {title}
+source: nobody
+input: 1x28x28
+parameters: {{classes: 10}}
+layers:
+  - conv1: {{conv: 4, kernel: 3}}
+  - flatten
+  - fc: {{linear: classes}}
+"""
+
+
+class _Read(HTMLParser):
+    """Keeps the tags and the addresses that a browser would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """A report whose ARCH, GPU and measurement all have hostile names."""
+    folder = tmp_path_factory.mktemp("names")
+    net = folder / "<script>alert(2)<script>&'|`_*.yaml"
+    net.write_text(NET.format(title=json.dumps(HOSTILE)), encoding="utf-8")
+    gpu = folder / "gpu.yaml"
+    gpu.write_text(GPU.format(name=json.dumps(HOSTILE)), encoding="utf-8")
+    kept = folder / "kept.jsonl"
+    setup = Setup(batch=2)
+    measured = on_cpu()
+    api.write_measurements(
+        [
+            replace(
+                measured,
+                conditions=Conditions(str(net), setup, "cpu"),
+                environment=replace(measured.environment, device_name=HOSTILE),
+            )
+        ],
+        kept,
+    )
+    with nobody_to_ask():
+        return api.report(
+            [str(net), "lenet5"], setup, Target(gpu=str(gpu)), gpus=(), optimizers=[], measurements=kept
+        )
+
+
+def test_hostile_names_reach_the_report(hostile: Report) -> None:
+    assert "<script>" in hostile.archs[0]
+    assert hostile.choices[0].device.name == HOSTILE
+    times = hostile.studies[0].profile.times
+    assert times is not None
+    assert HOSTILE in times.source
+
+
+def test_a_page_takes_no_name_for_markup(hostile: Report) -> None:
+    text = views.report_files(hostile)["report.html"]
+    page = _Read(text)
+    assert page.tags.count("script") == 2  # the grid and what looks things up in it
+    assert "img" not in page.tags
+    assert not page.handlers
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+
+
+def test_markdown_takes_no_name_for_markup(hostile: Report) -> None:
+    text = views.report_files(hostile)["report.md"]
+    assert not re.search(r"(?<!\\)<(img|script)", text)
+    assert "\x1b" not in text
+    tables = [line for line in text.splitlines() if line.startswith("| ")]
+    assert tables
+    assert all(re.sub(r"\\.", "", line).count("|") >= 3 for line in tables)
+
+
+def test_charts_take_no_name_for_markup(hostile: Report) -> None:
+    charts = {name: text for name, text in views.report_files(hostile).items() if name.endswith(".svg")}
+    assert len(charts) == 7
+    for text in charts.values():
+        tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(text).iter()}
+        assert not tags & {"script", "img", "image", "a"}
+
+
+@pytest.mark.parametrize("path", sorted(GALLERY.glob("*/report.html")), ids=lambda path: path.parent.name)
+def test_a_page_of_the_gallery_is_one_small_file_that_needs_no_other(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) < 1_000_000
+    page = _Read(text)
+    assert set(page.addresses) <= {"data:,"}
+    assert {"h1", "svg", "input", "select", "table", "details"} <= set(page.tags)
+    bare = text.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|url\(|@import|<link(?! rel=\"icon\" href=\"data:,\")|<iframe|<img", bare)
+    ids = re.findall(r' id="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("path", sorted(GALLERY.glob("*/report.md")), ids=lambda path: path.parent.name)
+def test_markdown_shows_its_charts(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
+    assert sorted(shown) == sorted(chart.name for chart in path.parent.glob("*.svg"))
+    assert text.startswith("# ")
+    if path.parent.name != "out-of-memory":
+        assert text.index("## Verdict") < text.index("## Batches that fit") < text.index("## What is assumed")
+
+
+def test_the_gallery_answers_the_question_it_was_made_for() -> None:
+    text = (GALLERY / "alexnet-vgg11" / "report.md").read_text(encoding="utf-8")
+    assert "vgg11 does 10.65 x the MACs of alexnet" in text
+    assert "vgg11 has 2.17 x the parameters of alexnet" in text
+    assert "fc6 alone holds 77.3% of the parameters of vgg11" in text
+    columns = (GALLERY / "vgg-columns" / "report.md").read_text(encoding="utf-8")
+    row = next(line for line in columns.splitlines() if line.startswith("| vgg16 | 138 M |"))
+    assert row.split(" | ")[2:4] == ["138,357,544", "15.47 G"]
+    assert row.endswith("| 8.80 | 8.10 |")
+    full = (GALLERY / "out-of-memory" / "report.md").read_text(encoding="utf-8")
+    assert "It asks for 2.00 KiB: nothing was left." in full
+    assert "It asks for 16.00 KiB: nothing was left." in full
+
+
+def test_times_have_a_table_where_they_are_known(hostile: Report) -> None:
+    text = views.report_files(hostile)["report.md"]
+    assert "a step takes 11.00 ms" in text  # the median of 10, 11 and 12
+    without = (GALLERY / "alexnet-vgg11" / "report.md").read_text(encoding="utf-8")
+    assert "a step takes" not in without or "Time of" in without
