@@ -44,7 +44,7 @@ def tensors_alone(archs: tuple[str, ...]) -> Comparison:
 
 def times(x: float | None) -> str:
     """Return a ratio."""
-    return "-" if x is None else f"{x:.2f} x"
+    return "-" if x is None else f"{x:.2f}\N{NO-BREAK SPACE}x"
 
 
 def switched() -> Iterator[list[str]]:

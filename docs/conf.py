@@ -30,6 +30,7 @@ python_use_unqualified_type_names = True
 
 html_theme = "alabaster"
 html_theme_options = {"page_width": "1200px", "sidebar_width": "240px"}
+toc_object_entries = False
 html_copy_source = html_show_sourcelink = False
 
 
