@@ -5,6 +5,7 @@
 #   make test     run the tests against the installed package (ARGS='-k spec' chooses some)
 #   make check    formatter, linter, types, and who may import whom
 #   make docs     build the pages of docs/ into docs/_build
+#   make reports  make the gallery in reports/ anew, the same bytes as long as nothing changes
 #   make bench    measure the speed budget and print it as the table in the README
 #   make golden   write the expected outputs of the tests anew; read the difference before committing it
 #   make wheel    build dist/*.whl
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find vggprof specs ! -path '*/.*' ! -path '*__pycache__*')
 PACKAGING := setup.cfg pyproject.toml README.md
 
-.PHONY: demo test check docs bench golden wheel clean FORCE
+.PHONY: demo test check docs bench golden reports wheel clean FORCE
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -52,6 +53,9 @@ docs: $(VENV)/.documented
 
 bench: $(VENV)/.extras
 	$(BIN)/python benchmarks/speed.py
+
+reports: $(VENV)/.installed
+	$(BIN)/python reports/make.py
 
 wheel: $(VENV)/.extras
 	rm -rf build dist

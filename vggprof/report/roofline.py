@@ -15,7 +15,7 @@ class Dot:
 
     layer: str
     intensity: float  # FLOPs a byte moved, forward
-    flops_per_s: float  # as timed where times are known, else the most that the roof allows
+    flops_per_s: float  # as its time has it where that is known, else the most that the roof allows
     timed: bool
 
 

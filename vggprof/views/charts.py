@@ -103,7 +103,7 @@ def roofline_svg(profiles: Sequence[Profile], roof: Roof, settings: CudnnSetting
         )
         for at, dot in every
     ]
-    where = "as timed" if timed else "the most that memory and units allow: nothing was timed"
+    where = "as its time has it" if timed else "the most that memory and units allow, for no time is known"
     return _scatter(
         found, profiles, title=f"Roofline of the {roof.device.name}", name=name,
         said=f"A dot a layer that multiplies; its height is {where}.",

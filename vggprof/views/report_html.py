@@ -87,7 +87,7 @@ def _bytes(point: Point) -> list[int | None]:
 
 def _say_estimate(size: Estimate) -> str:
     """Return ``3.79 GiB``, ``6.73 GiB (6.37 GiB to 7.21 GiB)``, or the ends alone where none is likely."""
-    if size.exact:
-        return format_bytes(size.low)
-    ends = f"{format_bytes(size.low)} to {format_bytes(size.high)}"
-    return ends if size.likely is None else f"{format_bytes(size.likely)} ({ends})"
+    low, high = format_bytes(size.low), format_bytes(size.high)
+    if low == high:
+        return low
+    return f"{low} to {high}" if size.likely is None else f"{format_bytes(size.likely)} ({low} to {high})"
