@@ -12,7 +12,7 @@ from types import ModuleType
 import click
 import pytest
 
-from vggprof.cli.group import group
+from vggprof.cli.group import COMMANDS, group
 from vggprof.cli.run import run
 from vggprof.memory.workspaces.libraries import find_libraries
 
@@ -148,6 +148,11 @@ def test_figures_in_running_text_are_those_of_an_example_or_a_table(name: str, c
         if missing:
             missing -= set(FIGURE.findall(command_line(command)))
     assert not missing
+
+
+def test_the_readme_lists_every_command() -> None:
+    listed = re.findall(r"^\| `vggprof (\w+)", text_of(ROOT / "README.md"), re.MULTILINE)
+    assert set(listed) >= set(COMMANDS)
 
 
 def test_make_targets_that_the_documents_name_exist() -> None:
