@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vggprof import api, views
 from vggprof.cli.run import run
-from vggprof.errors import ArchError
+from vggprof.errors import ArchError, UsageError
 from vggprof.forms import Form
 from vggprof.spec import ArchSpec, find_shipped, ops, read_spec, shipped_names
 from vggprof.spec.ops import Layer
@@ -162,6 +162,8 @@ def test_errors_belong_to_the_paper_s_networks_alone() -> None:
 def test_factories_are_refused() -> None:
     with pytest.raises(ArchError, match="stacks are found in specs"):
         api.stack("torchvision.models:vgg16")
+    with pytest.raises(UsageError, match="ask without this edit"):
+        api.stack("vgg16 with dense")
 
 
 def test_forms_tell_the_same(capsys: pytest.CaptureFixture[str]) -> None:

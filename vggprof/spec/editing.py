@@ -74,7 +74,8 @@ def _apply(edit: Edit, spec: ArchSpec, shaped: Shaped | None) -> ArchSpec:  # no
         case AddBatchNorm():
             return replace(spec, layers=_normalized(spec.layers))
         case Dense():
-            assert shaped is not None, "sizes are known where networks are built"
+            if shaped is None:
+                refuse(edit.text, "its sizes follow only where the network is built; ask without this edit")
             return fully_convolutional(spec, shaped)
         case SingleKernels():
             return replace(spec, layers=_single_kernels(spec.layers))

@@ -5,8 +5,7 @@ from dataclasses import asdict
 from typing import assert_never
 
 from vggprof.forms import Form
-from vggprof.memory.report import CardReport
-from vggprof.memory.verdict import Status
+from vggprof.views.cards import card_json, say_cards
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say_shape
 from vggprof.views.json import Json, json_of
@@ -120,15 +119,6 @@ def _process(each: Evaluation) -> tuple[Cell]:
     return (None if each.card is None else each.card.prediction.process.high,)
 
 
-def say_cards(cards: tuple[CardReport, ...]) -> str:
-    """Return the verdict on one card, or for a ladder the first that it fits, which are in order of size."""
-    if len(cards) == 1:
-        return f"{cards[0].prediction.status.value} on {cards[0].prediction.device.name}"
-    fitting = (card for card in cards if card.prediction.status is Status.FITS)
-    first = next(fitting, None)
-    return "fits none of the cards" if first is None else f"FITS from {first.prediction.device.name}"
-
-
 def _errors(report: DenseReport) -> Iterator[Block]:
     if not report.errors:
         return
@@ -191,17 +181,4 @@ def _evaluation(each: Evaluation) -> Json:
         "macs": each.macs,
         "peak_bytes": each.peak_bytes,
         "devices": [card_json(card) for card in each.cards],
-    }
-
-
-def card_json(card: CardReport) -> Json:
-    """Return the verdict on one card, and what the process takes there."""
-    prediction = card.prediction
-    return {
-        "name": prediction.device.name,
-        "status": prediction.status.value,
-        "process_bytes": prediction.process.likely,
-        "process_bytes_low": prediction.process.low,
-        "process_bytes_high": prediction.process.high,
-        "usable_bytes": prediction.usable_bytes,
     }

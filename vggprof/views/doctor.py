@@ -6,8 +6,8 @@ from typing import assert_never
 from vggprof.forms import Form
 from vggprof.memory.verdict import Status
 from vggprof.units import format_bytes
+from vggprof.views.cards import card_json
 from vggprof.views.csv import csv_of
-from vggprof.views.dense import card_json
 from vggprof.views.document import Cell, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.here import here_json, say_here
 from vggprof.views.json import Json, json_of, setup_json

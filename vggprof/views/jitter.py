@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import assert_never
 
 from vggprof.forms import Form
+from vggprof.views.cards import card_json, say_cards
 from vggprof.views.csv import csv_of
-from vggprof.views.dense import card_json, say_cards
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say_shape
 from vggprof.views.json import Json, json_of
 from vggprof.views.markdown import markdown_of
