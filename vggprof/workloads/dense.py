@@ -71,12 +71,14 @@ def dense_report(
 
     Raises UsageError for a network that cannot be made fully convolutional, and for scales below its input.
     """
+    named = parse_arch(arch)
+    edited(named, "dense")  # refuses a factory before its code runs
     plain = layers(arch, setup)
     own = plain.rows[0].input_shapes[0][2:]
     _check(arch, scales, max(own))
 
     def dense(scale: int, *, mirrored: bool) -> Evaluation:
-        net = str(edited(parse_arch(arch), "dense" if own == (scale, scale) else f"dense; input {scale}"))
+        net = str(edited(named, "dense" if own == (scale, scale) else f"dense; input {scale}"))
         pair = replace(setup, batch=setup.batch * (2 if mirrored else 1))
         return _dense(scale, layers(net, pair), memory(net, pair), mirrored=mirrored)
 
