@@ -68,10 +68,14 @@ def _summary(report: StackReport) -> Iterator[str]:
 
 
 def _tables(report: StackReport) -> Iterator[Block]:
-    if report.single is None:
-        return
-    pairs = [(row, row.stack, row.single) for row in report.rows]
-    yield Table(
+    if report.single is not None:
+        yield _parameters(report)
+        yield _work(report, report.single)
+        yield Table("Whole network", _NETWORK, tuple(map(_network_row, (report.stacked, report.single))))
+
+
+def _parameters(report: StackReport) -> Table:
+    return Table(
         "Stacks against single kernels",
         (
             Column("stack", Unit.TEXT),
@@ -89,16 +93,19 @@ def _tables(report: StackReport) -> Iterator[Block]:
                 _kernels(row),
                 "-".join(map(str, row.channels)),
                 say_shape(row.kernel),
-                ours.params,
-                theirs.params,
-                ours.params / theirs.params,
+                row.stack.params,
+                row.single.params,
+                row.stack.params / row.single.params,
                 "yes" if row.pays else "no",
             )
-            for row, ours, theirs in pairs
+            for row in report.rows
         ),
     )
-    whole = (report.arch, report.stacked.cost, report.single.cost)
-    yield Table(
+
+
+def _work(report: StackReport, single: NetworkCost) -> Table:
+    pairs = [(_name(row), row.stack, row.single) for row in report.rows]
+    return Table(
         "Work, memory and non-linearities",
         (
             Column("stack", Unit.TEXT),
@@ -108,10 +115,9 @@ def _tables(report: StackReport) -> Iterator[Block]:
         ),
         tuple(
             (name, *(getattr(cost, field) for field in _COSTS[1:] for cost in (ours, theirs)))
-            for name, ours, theirs in (*((_name(row), a, b) for row, a, b in pairs), whole)
+            for name, ours, theirs in (*pairs, (report.arch, report.stacked.cost, single.cost))
         ),
     )
-    yield Table("Whole network", _NETWORK, tuple(map(_network_row, (report.stacked, report.single))))
 
 
 _NETWORK = (
