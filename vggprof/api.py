@@ -318,7 +318,7 @@ def compare(  # noqa: PLR0913 - what can be asked
     return compare_profiles(profiles, aligned)
 
 
-def report(
+def report(  # noqa: PLR0913 - what can be asked
     what: Sequence[Subject],
     setup: Setup | None = None,
     target: Target | None = None,
