@@ -64,7 +64,7 @@ def test_vgg_11_trains_and_says_what_it_took(trained: FashionReport) -> None:
     assert all(loss is not None and 2 < loss < 2.6 for loss in losses)
     memory = trained.trained.memory
     assert memory.allocated_bytes is None
-    # Weights and gradients are real: 4 x 2 x parameters at least.
+    # Weights and gradients are real: 4 x 2 x parameters at least. None where the process once held more.
     assert memory.resident_bytes is None or memory.resident_bytes > 8 * api.layers(VGG).totals.params / 2
     assert trained.predicted.tensors.peak.allocated_bytes > 8 * api.layers(VGG).totals.params
 

@@ -71,7 +71,9 @@ class MeasuredMemory:
 
     allocated_bytes: int | None = None  # by PyTorch on the GPU, at most
     reserved_bytes: int | None = None
-    resident_bytes: int | None = None  # of the process on the CPU, at most, over what it held before
+    resident_bytes: int | None = (
+        None  # of the process on the CPU, at most, over what it held before; None if it ever held more
+    )
 
 
 @dataclass(frozen=True, slots=True)

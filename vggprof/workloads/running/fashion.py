@@ -8,7 +8,10 @@ one binds it again.
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -146,7 +149,7 @@ class _Memory:
 
     def __init__(self, device: str) -> None:
         self._cuda = device == "cuda"
-        self._before = resident_peak_bytes()
+        self._before, self._peak = _resident_bytes(), resident_peak_bytes()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
 
@@ -155,6 +158,14 @@ class _Memory:
         if self._cuda:
             return MeasuredMemory(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
         now = resident_peak_bytes()
-        if now is None or self._before is None:
+        if now is None or self._before is None or now == self._peak:  # the process held more before
             return MeasuredMemory()
         return MeasuredMemory(resident_bytes=now - self._before)
+
+
+def _resident_bytes() -> int | None:
+    """Return the physical memory that this process holds now; None elsewhere than on Linux."""
+    if sys.platform != "linux":
+        return None
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
