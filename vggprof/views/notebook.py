@@ -13,6 +13,7 @@ from vggprof.compare import Comparison
 from vggprof.compare.diff import RunDiff
 from vggprof.devices.calibration_listing import CalibrationListing
 from vggprof.devices.listing import GpuListing
+from vggprof.latency.report import LatencyReport
 from vggprof.memory.gate import Gate
 from vggprof.memory.replay.files import ReplayedFile
 from vggprof.memory.replay.supposed import SupposedFile
@@ -26,12 +27,17 @@ from vggprof.views.devices import devices_document
 from vggprof.views.diff import diff_document
 from vggprof.views.document import Document
 from vggprof.views.html import html_of
+from vggprof.views.latency import latency_document
 from vggprof.views.layers import layers_document
 from vggprof.views.libraries import libraries_document
 from vggprof.views.memory import memory_document
 from vggprof.views.replay import replay_document
 from vggprof.views.report_sections import report_document
+from vggprof.views.stack import stack_document
 from vggprof.views.supposed import supposed_document
+from vggprof.views.transfer import transfer_document
+from vggprof.workloads.stack import StackReport
+from vggprof.workloads.transfer import Transfer
 
 _HOOK = "_repr_html_"
 DOCUMENTS: dict[type, Callable[[Any], Document]] = {
@@ -40,12 +46,15 @@ DOCUMENTS: dict[type, Callable[[Any], Document]] = {
     CudnnListing: libraries_document,
     Gate: check_document,
     GpuListing: devices_document,
+    LatencyReport: latency_document,
     LayerTable: layers_document,
     MemoryReport: memory_document,
     ReplayedFile: replay_document,
     Report: report_document,
     RunDiff: diff_document,
+    StackReport: stack_document,
     SupposedFile: supposed_document,
+    Transfer: transfer_document,
 }
 
 

@@ -34,6 +34,6 @@ def report_charts(report: Report, name: str = "report") -> dict[str, str]:
 
 def _parts(section: Section, name: str) -> Iterator[str]:
     yield f"## {plain(section.title)}"
-    yield from blocks_of(section.blocks, level=3)
     for picture in section.pictures:
         yield f"![{plain(picture.alt)}]({name}-{picture.name}.svg)"
+    yield from blocks_of(section.blocks, level=3)

@@ -16,7 +16,8 @@ from vggprof.views.memory_svg import memory_svg
 from vggprof.views.phrases import NOT_MODELLED, say_setup
 from vggprof.views.verdict import verdict
 
-_READING = "How to read this"  # the title of notes that explain
+# Titles: of notes that explain, and of the first table on memory that is for a closer look.
+_READING, _BY_LAYER = "How to read this", "By layer, at the peak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield from _comparison(report)
     yield from _published(report)
     for at, study in enumerate(report.studies):
-        yield _memory(at, study)
+        yield from _memory(at, study)
     yield _work(report)
     for at, study in enumerate(report.studies):
         yield _layers(at, study)
@@ -154,11 +155,16 @@ def _published_row(study: Study) -> tuple[Cell, ...]:
     )
 
 
-def _memory(at: int, study: Study) -> Section:
+def _memory(at: int, study: Study) -> Iterator[Section]:
+    """Yield what the peak is made of, and layer by layer what a page folds away."""
     blocks = [block for block in memory_document(study.memory).blocks if not isinstance(block, Notes)]
+    tables = [block.title if isinstance(block, Table) else "" for block in blocks]
+    shown = tables.index(_BY_LAYER) if _BY_LAYER in tables else len(blocks)
     drawn = memory_svg(study.memory, f"memory{at}")
     pictures = (Picture(f"memory-{at + 1}", drawn, f"{study.arch}: memory over the training"),)
-    return Section(f"{study.arch}: memory", tuple(blocks), pictures if drawn else ())
+    yield Section(f"{study.arch}: memory", tuple(blocks[:shown]), pictures if drawn else ())
+    if blocks[shown:]:
+        yield Section(f"{study.arch}: memory, layer by layer", tuple(blocks[shown:]), folded=True)
 
 
 def _work(report: Report) -> Section:
