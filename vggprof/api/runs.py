@@ -1,56 +1,15 @@
-"""What the API does with measurements: make them, keep them, read and write them, say what has changed."""
+"""Measurements that are kept: in files, and in the user's store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vggprof import measurement as files
 from vggprof import store
 from vggprof.compare import diff as changes
-from vggprof.errors import UsageError, VggprofError
+from vggprof.errors import UsageError
 from vggprof.measurement import Measurement
-
-if TYPE_CHECKING:
-    from vggprof.profiler.plan import Request
-    from vggprof.profiler.sweep import Sweep
-
-
-def measure_all(
-    request: Request,
-    batches: Sequence[int] | None,
-    *,
-    store: bool,
-    say: Callable[[str], None],
-    write: Callable[[str], None],
-) -> Sweep:
-    """Measure *request* at each of *batches*, or on the way to the largest that fits, and keep what is done.
-
-    What cannot be kept is measured all the same; the reason comes with the result. Raises as
-    `vggprof.profiler.isolation.measure` does, and FileFormatError before any work for a damaged store.
-    """
-    from vggprof.profiler import isolation  # noqa: PLC0415 - commands that measure nothing do without
-    from vggprof.profiler.sweep import of_batches, to_the_largest  # noqa: PLC0415
-
-    arch, trouble = request.conditions.arch, list[VggprofError]()
-    if store:
-        list_runs()
-
-    def one(asked: Request) -> Measurement:
-        batch = asked.conditions.setup.batch
-        return isolation.measure(asked, lambda text: say(f"{arch}, batch {batch}: {text}"), write)
-
-    def done(made: Measurement) -> None:
-        try:
-            if store and not trouble:
-                say(f"{arch}, batch {made.conditions.setup.batch}: kept as {keep(made)}")
-        except VggprofError as error:
-            trouble.append(error)
-
-    sweep = to_the_largest(request, one, done) if batches is None else of_batches(request, batches, one, done)
-    return replace(sweep, not_kept=trouble[0] if trouble else None)
 
 
 def read_measurements(path: str | Path) -> tuple[Measurement, ...]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from vggprof.advised import with_advice
+from vggprof.api.advice import with_advice
 from vggprof.command import command_line, memory_command
 from vggprof.measurement import Measurement
 from vggprof.memory.forecast import Card, Forecast

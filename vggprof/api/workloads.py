@@ -1,11 +1,12 @@
-"""The part of the API that is about the workloads of the VGG paper and of its notebooks."""
+"""The workloads of the VGG paper and of its notebooks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vggprof.spec.arch import parse_arch
+from vggprof.api.networks import layers, trace_arch
+from vggprof.api.prediction import latency, predicted_memory
 from vggprof.target import Target
 from vggprof.trace import Mode, Setup
 from vggprof.workloads.dense import SCALES
@@ -14,7 +15,7 @@ from vggprof.workloads.transfer import CONVOLUTIONS, LINEAR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from vggprof.memory.report import MemoryReport
     from vggprof.workloads.dense import DenseReport
@@ -25,15 +26,27 @@ if TYPE_CHECKING:
     from vggprof.workloads.transfer import Transfer
 
 
-def build(arch: str, device: str = "cpu") -> nn.Module:
-    """Return the network of *arch* on *device*, in training mode, initialised as torch does its layers.
+def stack(arch: str, setup: Setup | None = None) -> StackReport:
+    """Return what each stack of convolutions of *arch* costs beside the one with its receptive field.
 
-    Raises as `vggprof.layers` does, and ArchError for a layer that cannot be initialised.
+    Raises ArchError for a factory, and as `vggprof.layers` does.
     """
-    from vggprof.network import materialize
-    from vggprof.network.load import load
+    from vggprof.workloads.stack import stack_report
 
-    return materialize(load(parse_arch(arch)).module, device)
+    setup = setup or Setup()
+    return stack_report(arch, setup, lambda name: trace_arch(name, setup))
+
+
+def transfer(source: str, target: str, *, convolutions: int = CONVOLUTIONS, linear: int = LINEAR) -> Transfer:
+    """Return which layers of *target* begin with weights of *source*, and which start fresh.
+
+    *convolutions* and *linear* are how many inherit, from the first of each; by default as in the VGG paper.
+    `Transfer.apply` does it to state dicts. Raises UsageError for layers that do not fit, by name.
+    """
+    from vggprof.workloads.transfer import transfer as planned
+
+    traces = (trace_arch(source), trace_arch(target))
+    return planned(*traces, convolutions=convolutions, linear=linear)
 
 
 def dense(
@@ -47,17 +60,16 @@ def dense(
     *setup* is one of inference, by default of single images. Raises as `vggprof.memory` does, and UsageError
     for a network that cannot be made fully convolutional, or scales below its input.
     """
-    from vggprof import api
     from vggprof.workloads.dense import dense_report
 
     place = target or Target()
     cards, software = place.cards(), place.software()
 
     def memory(net: str, setup: Setup) -> MemoryReport:
-        return api._memory(net, setup, cards, software, search=False)
+        return predicted_memory(net, setup, cards, software, search=False)
 
     asked = replace(setup or Setup(), mode=Mode.INFER)
-    return dense_report(arch, tuple(scales), asked, layers=api.layers, memory=memory)
+    return dense_report(arch, tuple(scales), asked, layers=layers, memory=memory)
 
 
 def dense_weights(plain: Mapping[str, Tensor], dense: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -75,7 +87,6 @@ def doctor(archs: Sequence[str] = (), setup: Setup | None = None) -> Diagnosis:
 
     Without a GPU the answers are those of a ladder of common cards. Raises as `vggprof.memory` does.
     """
-    from vggprof import api
     from vggprof.devices import survey
     from vggprof.workloads.doctor import diagnose
 
@@ -83,27 +94,9 @@ def doctor(archs: Sequence[str] = (), setup: Setup | None = None) -> Diagnosis:
     cards, software = place.cards(), place.software()
 
     def memory(arch: str, setup: Setup) -> MemoryReport:
-        return api._memory(arch, setup, cards, software, search=True)
+        return predicted_memory(arch, setup, cards, software, search=True)
 
     return diagnose(survey(), software.cudnn, [(arch, setup or Setup()) for arch in archs], memory)
-
-
-def fashion(plan: FashionPlan, say: Callable[[str], None] = lambda _text: None) -> FashionReport:
-    """Train VGG-11 on Fashion-MNIST as *plan* says, and return what came out beside the predicted memory.
-
-    *say* hears of each epoch. Running out of memory is a result. Raises FileFormatError for data that is
-    damaged, UsageError for a network that does not fit it or without Pillow, GpuUnavailable for ``cuda``
-    without a usable GPU.
-    """
-    from vggprof import api
-    from vggprof.workloads.fashion import FashionReport
-    from vggprof.workloads.running.fashion import train
-
-    api.trace_arch(plan.arch, plan.setup)  # what cannot be run is refused before anything is read
-    trained = train(plan, say)
-    place = Target(gpu="auto" if trained.device == "cuda" else None)
-    predicted = api._memory(plan.arch, plan.setup, place.cards(), place.software(), search=False)
-    return FashionReport(plan, trained, predicted)
 
 
 def jitter(
@@ -114,16 +107,15 @@ def jitter(
     Steps are those predicted for the GPU of *target*, or of the ladder, unless *plan* gives their time.
     Raises as `vggprof.memory` does, UsageError without Pillow or pictures, FileFormatError for a damaged one.
     """
-    from vggprof import api
     from vggprof.workloads.jitter import JitterPlan, JitterReport, Step, crop_of
     from vggprof.workloads.running.jitter import measure, pictures_of
 
     setup, place, plan = setup or Setup(), target or Target(), plan or JitterPlan()
-    crop = crop_of(arch, api.trace_arch(arch, setup).layers[0].input_shapes[0], plan.scales)
+    crop = crop_of(arch, trace_arch(arch, setup).layers[0].input_shapes[0], plan.scales)
     pictures, said = pictures_of(plan.data)
-    memory = api._memory(arch, setup, place.cards(), place.software(), search=False)
+    memory = predicted_memory(arch, setup, place.cards(), place.software(), search=False)
     if plan.step_ms is None:
-        cards = api.latency(arch, setup, place).cards
+        cards = latency(arch, setup, place).cards
         times = [(card.device.name, card.step.likely) for card in cards]
     else:
         times = [("as given", plan.step_ms)]
@@ -132,26 +124,18 @@ def jitter(
     return JitterReport(arch, setup, crop, said, memory, pipelines, steps, plan.epoch_images)
 
 
-def stack(arch: str, setup: Setup | None = None) -> StackReport:
-    """Return what each stack of convolutions of *arch* costs beside the one with its receptive field.
+def fashion(plan: FashionPlan, say: Callable[[str], None] = lambda _text: None) -> FashionReport:
+    """Train VGG-11 on Fashion-MNIST as *plan* says, and return what came out beside the predicted memory.
 
-    Raises ArchError for a factory, and as `vggprof.layers` does.
+    *say* hears of each epoch. Running out of memory is a result. Raises FileFormatError for data that is
+    damaged, UsageError for a network that does not fit it or without Pillow, GpuUnavailable for ``cuda``
+    without a usable GPU.
     """
-    from vggprof.api import trace_arch
-    from vggprof.workloads.stack import stack_report
+    from vggprof.workloads.fashion import FashionReport
+    from vggprof.workloads.running.fashion import train
 
-    setup = setup or Setup()
-    return stack_report(arch, setup, lambda name: trace_arch(name, setup))
-
-
-def transfer(source: str, target: str, *, convolutions: int = CONVOLUTIONS, linear: int = LINEAR) -> Transfer:
-    """Return which layers of *target* begin with weights of *source*, and which start fresh.
-
-    *convolutions* and *linear* are how many inherit, from the first of each; by default as in the VGG paper.
-    `Transfer.apply` does it to state dicts. Raises UsageError for layers that do not fit, by name.
-    """
-    from vggprof.api import trace_arch
-    from vggprof.workloads.transfer import transfer as planned
-
-    traces = (trace_arch(source), trace_arch(target))
-    return planned(*traces, convolutions=convolutions, linear=linear)
+    trace_arch(plan.arch, plan.setup)  # what cannot be run is refused before anything is read
+    trained = train(plan, say)
+    place = Target(gpu="auto" if trained.device == "cuda" else None)
+    predicted = predicted_memory(plan.arch, plan.setup, place.cards(), place.software(), search=False)
+    return FashionReport(plan, trained, predicted)

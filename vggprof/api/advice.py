@@ -31,7 +31,7 @@ def with_advice(
     only = answer.single
     if only is None or (only.prediction.status is Status.FITS and not always):
         return answer
-    from vggprof.memory.advice import advise  # noqa: PLC0415 - only where something does not fit
+    from vggprof.memory.advice import advise
 
     advised = advise(
         forecast,
@@ -46,7 +46,7 @@ def with_advice(
 
 def _command(answer: MemoryReport, case: "Case", target: Target, forecast: Forecast) -> str:
     """Return what asks about *case*; the allocator's settings are named where they are others than asked."""
-    from vggprof.command import memory_command  # noqa: PLC0415 - as above
+    from vggprof.command import memory_command
 
     asked = forecast.software.allocator
     changed = replace(
