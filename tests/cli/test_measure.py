@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from measurement_made import on_cpu
 
 from vggprof import api
 from vggprof.cli.run import run
-from vggprof.measurement import Status
+from vggprof.measurement import Measurement, Status
 from vggprof.measurement.files import read_measurements
+from vggprof.profiler.plan import Request
 
 Captured = pytest.CaptureFixture[str]
 
@@ -87,6 +91,7 @@ def test_without_a_gpu_cuda_is_one_line(small: str, capsys: Captured) -> None:
         (("--memory-limit", "much"), "'much' is not a memory size"),
         (("--trace", "nowhere/trace.json"), "there is no folder nowhere"),
         (("--record", "nowhere/made.jsonl"), "there is no folder nowhere"),
+        (("--record", "nodir/"), "nodir/ names a folder; name a file"),
         (("--batch", "2,4", "--trace", "trace.json"), "one measurement"),
         (("--no-layers", "--trace", "trace.json"), "a trace is of the steps whose layers are timed"),
         (("--device", "cpu", "--snapshot", "s.pickle"), "--snapshot is of the GPU's allocator"),
@@ -107,3 +112,51 @@ def test_a_damaged_store_is_told_before_any_work(small: str, tmp_path: Path, cap
     (tmp_path / "data" / "runs.sqlite").write_bytes(b"no database " * 100)
     assert run(words(small)) == 2
     assert "importing torch" not in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_used_is_told_before_any_work(
+    small: str, tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "data").write_text("a file where the folder has to be")
+    assert run(words(small)) == 2
+    said = capsys.readouterr().err
+    assert "the store of runs cannot be used" in said
+    assert "importing torch" not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_loses_one_output_and_no_other(small: str, capsys: Captured) -> None:
+    assert run(words(small, "--no-layers", "--format", "json", "--record", "/dev/full")) == 2
+    shown, said = capsys.readouterr()
+    assert json.loads(shown)["status"] == "ok"
+    assert (
+        said.splitlines()[-1] == "Error: /dev/full: measurements cannot be written: No space left on device"
+    )
+    assert len(api.list_runs()) == 1
+    assert (
+        run(words(small, "--no-layers", "--no-store", "-o", "/dev/full", "--format", "json", "--record", "r"))
+        == 2
+    )
+    assert "/dev/full cannot be written" in capsys.readouterr().err
+    assert len(read_measurements(Path("r"))) == 1
+
+
+def interrupted(batch: int) -> Callable[..., Measurement]:
+    """Return what measures by hand, until Ctrl-C at *batch*."""
+
+    def measure(asked: Request, *_heard: object) -> Measurement:
+        if asked.conditions.setup.batch == batch:
+            raise KeyboardInterrupt
+        return replace(on_cpu(), conditions=asked.conditions)
+
+    return measure
+
+
+def test_an_interrupted_sweep_is_still_a_sweep(
+    small: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("vggprof.profiler.isolation.measure", interrupted(8))
+    assert run(["measure", small, "--batch", "4,8", "--device", "cpu", "--format", "json"]) == 130
+    result = json.loads(capsys.readouterr().out)
+    assert result["largest_batches"] == []
+    assert [each["setup"]["batch"] for each in result["measurements"]] == [4]

@@ -1,6 +1,7 @@
 """Files of measurements: what comes back is what went in, and nothing else is read."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,23 @@ def test_what_may_be_left_out_is_marked(kind: Any) -> None:  # noqa: ANN401
     for field in fields(kind):
         assert f"`{field.name}`" in PAGE
         assert (f"`{field.name}`*" in PAGE) is (field.default is not MISSING), field.name
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """A disk that holds no more than 100 bytes of a file."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("no_room")
+@pytest.mark.parametrize("before", [{}, {"m.jsonl": "what was there"}])
+def test_a_file_is_written_whole_or_not_at_all(before: dict[str, str], tmp_path: Path) -> None:
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match="measurements cannot be written: File too large"):
+        write_measurements([on_cpu()], tmp_path / "m.jsonl")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before

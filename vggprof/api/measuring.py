@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vggprof import store as runs
 from vggprof.api.networks import trace_arch
-from vggprof.api.runs import keep, list_runs
+from vggprof.api.runs import keep
 from vggprof.errors import VggprofError
 from vggprof.trace import Setup
 from vggprof.trace.setup import word
@@ -101,15 +102,15 @@ def measure_all(
 ) -> Sweep:
     """Measure *request* at each of *batches*, or on the way to the largest that fits, and keep what is done.
 
-    What cannot be kept is measured all the same; the reason comes with the result. Raises as
-    `vggprof.profiler.isolation.measure` does, and FileFormatError before any work for a damaged store.
+    What can no longer be kept is measured all the same; the reason comes with the result. Raises as
+    `vggprof.profiler.isolation.measure` does, and before any work as `keep` for a store that cannot be used.
     """
     from vggprof.profiler import isolation
     from vggprof.profiler.sweep import of_batches, to_the_largest
 
     arch, trouble = request.conditions.arch, list[VggprofError]()
     if store:
-        list_runs()
+        runs.check()
 
     def one(asked: Request) -> Measurement:
         batch = asked.conditions.setup.batch

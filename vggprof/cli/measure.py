@@ -1,15 +1,18 @@
 """``vggprof measure``."""
 
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vggprof.cli.filename import FileName
 from vggprof.cli.options import arch_argument, setup_options_without_batch
 from vggprof.cli.output import Output, as_file, output_options
 from vggprof.cli.progress import progress
 from vggprof.cli.target import library_options
-from vggprof.errors import MeasurementFailed, UsageError
+from vggprof.errors import MeasurementFailed, UsageError, VggprofError
 from vggprof.forms import Form
 from vggprof.trace.setup import Setup
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from vggprof.profiler.plan import Plan
     from vggprof.profiler.sweep import Sweep
 
-_FILE: Any = {"metavar": "FILE", "type": click.Path(path_type=Path)}
+_FILE: Any = {"metavar": "FILE", "type": FileName()}
 
 
 @click.command("measure")
@@ -110,12 +113,13 @@ def measure_command(  # noqa: PLR0913 - an option each
 
     as_file(record)  # raises where it has no place, before any work is done
     lines: list[str] = []
+    wanted = _batches(batches)
     with progress() as say:
         sweep = api.measure(
             arch,
             setup,
             _plan(planned),
-            batches=_batches(batches),
+            batches=wanted,
             device=device,
             execution=execution,
             tf32=tf32,
@@ -126,11 +130,17 @@ def measure_command(  # noqa: PLR0913 - an option each
             say=say,
             write=lines.append,
         )
-    if record is not None:
-        api.write_measurements(sweep.measurements, record)
-    out.write("\n".join([*lines, ""]) if lines and out.form is Form.TABLE else _shown(sweep, out.form))
-    if sweep.not_kept is not None:
-        raise sweep.not_kept
+    several = wanted is None or len(wanted) > 1
+
+    def show() -> None:
+        printed = "\n".join([*lines, ""]) if lines and out.form is Form.TABLE else None
+        out.write(_shown(sweep, out.form, several=several) if printed is None else printed)
+
+    def write() -> None:
+        if record is not None:
+            api.write_measurements(sweep.measurements, record)
+
+    _hand_over(show, write, troubles=() if sweep.not_kept is None else (sweep.not_kept,))
     if sweep.interrupted:
         raise KeyboardInterrupt
     if sweep.failures:
@@ -160,12 +170,38 @@ def _batches(text: str) -> "tuple[int, ...] | None":
         raise UsageError(f"{text!r} is no batch; write it like 32, 1,2,4,8 or auto") from None
 
 
-def _shown(sweep: "Sweep", form: Form) -> str:
+def _hand_over(*outputs: Callable[[], None], troubles: Sequence[VggprofError]) -> None:
+    """Make all *outputs*, whatever becomes of the others, then raise what went wrong, with *troubles*."""
+    found = list(troubles)
+    with ExitStack() as rest:
+        for output in reversed(outputs):  # what is no error of ours ends the command once all are made
+            rest.callback(_noting(found, output))
+    if len(found) > 1:
+        raise UsageError("; ".join(map(str, found)))
+    if found:
+        raise found[0]
+
+
+def _noting(troubles: list[VggprofError], output: Callable[[], None]) -> Callable[[], None]:
+    """Return *output*, whose errors of ours go to *troubles*."""
+
+    def make() -> None:
+        try:
+            output()
+        except VggprofError as error:
+            troubles.append(error)
+
+    return make
+
+
+def _shown(sweep: "Sweep", form: Form, *, several: bool) -> str:
+    """Return *sweep* in *form*; with *several* as a sweep, however many of its batches were reached."""
     from vggprof import api, views
 
-    if len(sweep.measurements) == 1:
-        return views.measurement(api.compare_measurement(sweep.measurements[0]), form)
-    return views.sweep(api.compare_sweep(sweep.measurements), form)
+    if several:
+        return views.sweep(api.compare_sweep(sweep.measurements), form)
+    (made,) = sweep.measurements
+    return views.measurement(api.compare_measurement(made), form)
 
 
 def _failure(failed: "Measurement") -> str:

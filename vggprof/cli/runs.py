@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from vggprof.cli.filename import FileName
 from vggprof.cli.output import Output, as_file, output_options
 
 
@@ -42,7 +43,7 @@ def show_run(run: str, out: Output) -> None:
     "--output",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FileName(),
     help="Write the measurements to FILE, a line of JSON each; it can be read everywhere.",
 )
 def export_runs(runs: tuple[str, ...], output: Path) -> None:

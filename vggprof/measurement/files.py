@@ -1,7 +1,9 @@
 """Measurements as files: a line of JSON each, as docs/measurement-file.md describes."""
 
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 from vggprof.errors import FileFormatError, UsageError
 from vggprof.measurement.decode import from_document, parse
@@ -14,12 +16,31 @@ MAX_FILE_BYTES = 2**28
 
 
 def write_measurements(measurements: Iterable[Measurement], path: Path) -> None:
-    """Write a line for each of *measurements* to the file *path*. Raises UsageError where that fails."""
-    text = text_of(measurements)
+    """Write a line for each of *measurements* to the file *path*, all of them or nothing.
+
+    Raises UsageError where that fails; a file that was there is then as it was before.
+    """
+    target, text = path.resolve(), text_of(measurements).encode()
     try:
-        path.write_text(text, encoding="utf-8")
+        if target.exists() and not target.is_file():  # a device or a pipe is written as it is
+            target.write_bytes(text)
+        else:
+            _replace(target, text)
     except OSError as error:
         raise UsageError(f"{path}: measurements cannot be written: {error.strerror}") from error
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write *target* by way of a new file beside it, with the rights that it had."""
+    fresh = target.with_name(f".{target.name}.{token_hex(4)}")
+    try:
+        with fresh.open("xb") as file:
+            file.write(content)
+        if target.exists():
+            fresh.chmod(stat.S_IMODE(target.stat().st_mode))
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def text_of(measurements: Iterable[Measurement]) -> str:

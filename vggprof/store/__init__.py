@@ -1,6 +1,6 @@
 """The store: measurements that are kept, in a database of the user."""
 
 from vggprof.store.database import store_path
-from vggprof.store.runs import Run, add, delete, get, list_runs
+from vggprof.store.runs import Run, add, check, delete, get, list_runs
 
-__all__ = ["Run", "add", "delete", "get", "list_runs", "store_path"]
+__all__ = ["Run", "add", "check", "delete", "get", "list_runs", "store_path"]

@@ -88,6 +88,15 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
                     connection.execute("rollback")
 
 
+def check_usable(path: Path) -> None:
+    """Return where a run could be kept in the store at *path*, which is made where there is none.
+
+    Raises as `writing` does, and changes nothing of what is kept.
+    """
+    with writing(path):
+        pass
+
+
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
     """Connect to *path*; transactions begin and end where we say so."""
     return sqlite3.connect(

@@ -10,7 +10,7 @@ from vggprof.errors import UsageError, did_you_mean
 from vggprof.measurement import Measurement, summarize
 from vggprof.measurement.decode import from_json
 from vggprof.measurement.encode import to_json
-from vggprof.store.database import reading, store_path, writing
+from vggprof.store.database import check_usable, reading, store_path, writing
 from vggprof.store.words import names
 
 
@@ -46,6 +46,11 @@ def add(measurement: Measurement, path: Path | None = None) -> str:
         places = ", ".join("?" * len(row))
         connection.execute(f"insert into runs ({', '.join(_COLUMNS)}, measurement) values ({places})", row)
     return name
+
+
+def check(path: Path | None = None) -> None:
+    """Return where `add` would find a store that it can use. Raises as `add` does."""
+    check_usable(path or store_path())
 
 
 def list_runs(path: Path | None = None) -> tuple[Run, ...]:
