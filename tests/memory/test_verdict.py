@@ -6,10 +6,11 @@ import pytest
 
 from vggprof.devices import Range, custom_device
 from vggprof.memory.allocator import AllocatorConfig
+from vggprof.memory.composition import Composition, compose
 from vggprof.memory.place import Place
 from vggprof.memory.run import End, Machine, run
 from vggprof.memory.timeline import Allocate, Ask, Need, Timeline
-from vggprof.memory.verdict import Composition, Prediction, Room, Status, _is_exact, compose, predict
+from vggprof.memory.verdict import Prediction, Room, Status, _is_exact, _status, predict
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
@@ -141,3 +142,22 @@ def test_a_benchmarked_plan_is_a_range() -> None:
     runs = [run(timeline, answers, Machine(AllocatorConfig()), end) for end in (End.LOW, End.HIGH)]
     assert [ran.requested[-1] for ran in runs] == [2 * MIB, 20 * MIB]
     assert prediction.process.high <= prediction.usable_bytes
+
+
+@pytest.mark.parametrize(
+    ("low", "likely", "high", "status"),
+    [
+        (True, True, True, Status.FITS),
+        (True, False, True, Status.TIGHT),  # with less room blocks come in another order, which may fit
+        (True, True, False, Status.TIGHT),
+        (False, True, True, Status.TIGHT),
+        (False, False, False, Status.OOM),
+    ],
+)
+def test_a_verdict_is_sure_only_where_every_end_agrees(
+    *, low: bool, likely: bool, high: bool, status: Status
+) -> None:
+    fitting = predicted(room(500)).shown
+    failing = replace(fitting, failure=predicted(room(150)).failure)
+    ends = zip(End, (low, likely, high), strict=True)
+    assert _status({end: fitting if fits else failing for end, fits in ends}) is status

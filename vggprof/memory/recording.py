@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vggprof.memory.composition import WORKSPACES
 from vggprof.memory.place import Place, place_of
 from vggprof.memory.replay.predicted import Frame
 from vggprof.memory.replay.recorder import Entry, Recorder
 from vggprof.memory.replay.snapshot import Action, DeviceTrace
 from vggprof.memory.run import Answers, End, Failure, Machine, Replaying
 from vggprof.memory.timeline import Allocate, Ask, Hold, Release, Timeline
-from vggprof.memory.verdict import WORKSPACES
 from vggprof.trace import Mark
 
 _FREES = (Action.FREE_REQUESTED, Action.FREE_COMPLETED)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vggprof.analyzers import TensorMemory, tensor_memory
 from vggprof.devices.calibrations import SOURCE
+from vggprof.memory.composition import Composition, compose
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.memory.recording import Recording
 from vggprof.memory.recording import record as record_run
@@ -13,11 +14,9 @@ from vggprof.memory.run import Answers, End
 from vggprof.memory.series import Series, series_of
 from vggprof.memory.timeline import Timeline
 from vggprof.memory.verdict import (
-    Composition,
     Prediction,
     Room,
     Status,
-    compose,
     least_process_bytes,
     predict,
 )

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from vggprof.memory.composition import WORKSPACES
 from vggprof.memory.recording import Recording, kind_of
 from vggprof.memory.replay.snapshot import Action
-from vggprof.memory.verdict import WORKSPACES
 from vggprof.trace import Kind, Mark
 
 # In the order in which they are stacked: what stays lies below what comes and goes.

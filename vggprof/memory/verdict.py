@@ -1,38 +1,30 @@
 """What a training takes on one GPU, whether it fits, and where it fails if it does not."""
 
 import random
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
 
 from vggprof.devices import Device, Range
 from vggprof.memory.allocator import AllocatorConfig
-from vggprof.memory.allocator.rules import BLOCK_BYTES, ROUND_LARGE_BYTES, round_up
-from vggprof.memory.run import Answers, End, Failure, Machine, Run, Top, at_peak, run
+from vggprof.memory.allocator.rules import ROUND_LARGE_BYTES
+from vggprof.memory.run import Answers, End, Failure, Machine, Run, run
 from vggprof.memory.search import least_capacity
-from vggprof.memory.timeline import Ask, Timeline
-from vggprof.memory.workspaces.actions import Workspace
-from vggprof.memory.workspaces.plans import Answer, NoAnswer, Workspaces
-from vggprof.trace import Kind
+from vggprof.memory.timeline import Timeline
+from vggprof.memory.workspaces.plans import NoAnswer
 
 _LIKELY = (End.LIKELY,)
 
 # Runs with sizes spread over their ranges, where some are not known.
 _SPREAD_RUNS = 4
 
-# Names of what is at the peak besides the kinds of storages.
-WORKSPACES = "workspaces"
-SLACK = "slack"
-
 
 class Status(StrEnum):
     """Whether a training fits on a GPU."""
 
-    FITS = "FITS"  # at the high end of what it can take
-    TIGHT = "TIGHT"  # at the low end, but not at the high one
-    OOM = "OOM"  # not even at the low end
+    FITS = "FITS"  # at the low, the likely and the high end of what is not known
+    TIGHT = "TIGHT"  # at one end or two
+    OOM = "OOM"  # at none
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +75,6 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkspaceRow:
-    """What cuDNN takes for one pass of one layer, for the time of the call."""
-
-    layer: str | None
-    which: str  # "forward", "dgrad" or "wgrad"
-    nbytes: int | None  # None where nobody could be asked
-    low_bytes: int
-    high_bytes: int
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """What a training takes on one GPU and how that ends."""
 
@@ -104,11 +84,16 @@ class Prediction:
     peak_reserved: Estimate
     context: Range
     process: Estimate  # reserved and context, end by end
-    usable_bytes: int
+    usable: Range  # that the process can have in all
     shown: Run  # at the likely end: on this GPU where it fits, else on one without end
     machine: Machine  # that `shown` ran on
     failure: Failure | None
     unanswered: tuple[str, ...] = ()  # why cuDNN could not answer, where it could not
+
+    @property
+    def usable_bytes(self) -> int:
+        """What is likely usable."""
+        return self.usable.likely
 
     @property
     def spare_bytes(self) -> int:
@@ -120,16 +105,6 @@ class Prediction:
     def oom_message(self) -> str | None:
         """The text of PyTorch's error with ``?`` for what cannot be known; None where it does not fail."""
         return None if self.failure is None else self.failure.message
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """What the peak of what is allocated is made of, and what each pass of each layer takes for its call."""
-
-    breakdown_bytes: dict[str, int]  # by kind; they sum to the peak
-    layer_bytes: dict[str | None, int]  # by layer; they sum to the peak
-    fragmentation_bytes: int  # reserved but not allocated, at that peak
-    workspaces: tuple[WorkspaceRow, ...]
 
 
 def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
@@ -156,7 +131,7 @@ def predict(timeline: Timeline, answers: Answers, room: Room) -> Prediction:
         peak_reserved=_estimate(reserved, answered=not unanswered),
         context=room.context,
         process=_estimate(process, answered=not unanswered),
-        usable_bytes=room.usable.likely,
+        usable=room.usable,
         shown=shown[End.LIKELY],
         machine=room.machine(End.LIKELY) if pressed[End.LIKELY].fits else room.endless,
         failure=pressed[End.LOW].failure if status is Status.OOM else None,
@@ -188,20 +163,11 @@ def _mixed(answers: Answers, seed: int) -> Answers:
 
 
 def _status(pressed: Mapping[End, Run]) -> Status:
-    if pressed[End.HIGH].fits:
-        return Status.FITS
-    return Status.TIGHT if pressed[End.LOW].fits else Status.OOM
-
-
-def compose(timeline: Timeline, answers: Answers, prediction: Prediction) -> Composition:
-    """Say what the peak of *prediction*, made of the same *timeline* and *answers*, consists of."""
-    top = at_peak(timeline, answers, prediction.machine, prediction.shown)
-    return Composition(
-        breakdown_bytes=_by_kind(timeline, top),
-        layer_bytes=_by_layer(timeline, top),
-        fragmentation_bytes=top.reserved_bytes - prediction.shown.peak_allocated_bytes,
-        workspaces=_workspaces(timeline, answers),
-    )
+    """Return FITS where every end fits, OOM where none does; what fits need not grow evenly with the room."""
+    outcomes = {end.fits for end in pressed.values()}
+    if len(outcomes) > 1:
+        return Status.TIGHT
+    return Status.FITS if outcomes.pop() else Status.OOM
 
 
 def _pressed(timeline: Timeline, answers: Answers, machine: Machine, end: End, free: Run) -> Run:
@@ -250,49 +216,3 @@ def _is_exact(timeline: Timeline, answers: Answers) -> bool:
 def _estimate(ends: list[int], *, answered: bool) -> Estimate:
     """Return what runs at the three ends gave; where nobody could be asked, none is likely."""
     return Estimate(min(ends), ends[1] if answered else None, max(ends))
-
-
-def _by_kind(timeline: Timeline, top: Top) -> dict[str, int]:
-    """Divide the peak among kinds of storages, workspaces, and what blocks have beyond 512-byte rounding."""
-    sums = dict.fromkeys([*(kind.value for kind in Kind), WORKSPACES, SLACK], 0)
-    for held in top.held:
-        kind = None if held.need is None else timeline.needs[held.need].kind
-        rounded = round_up(held.requested_bytes, BLOCK_BYTES)
-        sums[WORKSPACES if kind is None else kind.value] += rounded
-        sums[SLACK] += held.block_bytes - rounded
-    return sums
-
-
-def _by_layer(timeline: Timeline, top: Top) -> dict[str | None, int]:
-    """Divide the peak among layers; None is what belongs to none."""
-    layers, operators = timeline.trace.layers, timeline.trace.operators
-    sums: defaultdict[str | None, int] = defaultdict(int)
-    for held in top.held:
-        if held.need is not None:
-            layer = timeline.needs[held.need].layer
-        else:
-            layer = None if held.operator is None else operators[held.operator].layer
-        sums[None if layer is None else layers[layer].name] += held.block_bytes
-    return dict(sums)
-
-
-def _workspaces(timeline: Timeline, answers: Answers) -> tuple[WorkspaceRow, ...]:
-    """List what each layer's passes take, once however many steps there are."""
-    rows: dict[tuple[str | None, Workspace], WorkspaceRow] = {}
-    for event in timeline.events:
-        if isinstance(event, Ask):
-            layer = timeline.trace.operators[event.operator].layer
-            name = None if layer is None else timeline.trace.layers[layer].name
-            rows.setdefault((name, event.workspace), _row(name, event.workspace, answers[event.workspace]))
-    return tuple(rows.values())
-
-
-def _row(layer: str | None, workspace: Workspace, answer: Workspaces) -> WorkspaceRow:
-    which = workspace.query.operation.value
-    match answer:
-        case Answer(_, source, low, high):
-            return WorkspaceRow(layer, which, answer.nbytes, low, high, source)
-        case NoAnswer(reason, low, high):
-            return WorkspaceRow(layer, which, None, low, high, reason)
-        case _:
-            assert_never(answer)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from vggprof.forms import Form
+from vggprof.memory.composition import Composition
 from vggprof.memory.report import CardReport, MemoryReport
-from vggprof.memory.verdict import Composition, Estimate
+from vggprof.memory.verdict import Estimate
 from vggprof.units import format_bytes
 from vggprof.views.advice import advice_blocks
 from vggprof.views.csv import csv_of

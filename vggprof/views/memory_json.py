@@ -90,11 +90,11 @@ def _range(name: str, size: Estimate) -> dict[str, Json]:
 
 def _verdict(card: CardReport) -> dict[str, Json]:
     prediction = card.prediction
-    failure = prediction.failure
+    failure, usable = prediction.failure, prediction.usable
     return {
         "status": prediction.status.value,
         "device": prediction.device.name,
-        "usable_bytes": prediction.usable_bytes,
+        **_range("usable_bytes", Estimate(usable.low, usable.likely, usable.high)),
         "spare_bytes": card.spare_bytes,
         "largest_batch": card.largest_batch,
         "oom": None if failure is None else _oom(failure, prediction.oom_message),

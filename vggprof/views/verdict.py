@@ -18,6 +18,9 @@ def verdict(only: CardReport) -> Iterator[str]:
     spare, usable = format_bytes(abs(only.spare_bytes)), format_bytes(prediction.usable_bytes)
     rest = f"{spare} to spare" if only.spare_bytes >= 0 else f"{spare} too little"
     yield f"{prediction.device.name}: {prediction.status.value}, {rest} of {usable} usable"
+    most, high = prediction.process.high, prediction.usable.high
+    if prediction.usable_bytes < most <= high:
+        yield f"Up to {format_bytes(high)} may be usable; of so much it takes up to {format_bytes(most)}."
     if only.largest_batch is not None:
         yield f"Largest batch that fits: {only.largest_batch}"
     if prediction.status is Status.TIGHT:
