@@ -136,7 +136,7 @@ def _assumptions(
     forecast: Forecast, batch: int, setup: Setup, cards: tuple[CardReport, ...]
 ) -> Iterator[str]:
     yield from _loop(setup)
-    yield from _software(forecast.software)
+    yield from _software(forecast.software, asked=any(not card.prediction.unanswered for card in cards))
     for card in cards:
         yield from _unknown(card, forecast.software)
     unruled = forecast.unruled(batch, cards[0].card) if cards else ()
@@ -209,10 +209,10 @@ def _loop(setup: Setup) -> Iterator[str]:
         yield "No gradient is infinite, so that the GradScaler skips no step."
 
 
-def _software(software: Software) -> Iterator[str]:
+def _software(software: Software, *, asked: bool) -> Iterator[str]:
     torch = ".".join(map(str, software.torch))
     choice, settings = software.cudnn, software.settings
-    if choice.library is not None:
+    if choice.library is not None and asked:
         yield f"torch {torch} with cuDNN {choice.library.version}, whose own heuristics were asked."
     else:
         yield f"torch {torch}; cuDNN could not be asked, so that its workspaces are a range."
