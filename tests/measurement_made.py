@@ -15,6 +15,7 @@ from vggprof.measurement import (
     Memory,
     MemoryMark,
     PhaseTime,
+    Protocol,
     Samples,
     Sensor,
     Status,
@@ -93,6 +94,7 @@ _conditions = st.builds(
     deterministic=st.booleans(),
     benchmark=st.booleans(),
     memory_limit_bytes=_maybe_whole,
+    protocol=st.sampled_from(Protocol),
 )
 _environments = st.builds(
     Environment,
@@ -124,6 +126,7 @@ _timings = st.builds(
     _maybe_samples,
     _maybe_samples,
     converged=st.booleans(),
+    capped=st.booleans(),
 )
 _kernels = st.builds(Kernel, st.text(), st.text(), _times, _times)
 _layers = st.builds(

@@ -12,7 +12,7 @@ from measurement_made import on_cpu
 
 from vggprof import api
 from vggprof.cli.run import run
-from vggprof.measurement import Measurement, Status
+from vggprof.measurement import Measurement, Protocol, Status
 from vggprof.measurement.files import read_measurements
 from vggprof.profiler.plan import Request
 
@@ -67,12 +67,21 @@ def test_a_measurement_is_shown_written_and_kept(small: str, capsys: Captured) -
 
 
 def test_the_seed_protocol_prints_its_lines(small: str, capsys: Captured) -> None:
-    assert run(words(small, "--protocol", "seed", "--no-store")) == 0
+    assert run(words(small, "--protocol", "seed", "--no-store", "--record", "made.jsonl")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert re.fullmatch(r".+: Forward across 10 steps, .+ \+/- .+ sec / batch", lines[1])
     assert re.fullmatch(r".+: Forward-backward across 10 steps, .+ \+/- .+ sec / batch", lines[3])
     assert api.list_runs() == ()
+    (made,) = read_measurements(Path("made.jsonl"))
+    assert made.conditions.protocol is Protocol.SEED
+    assert run(["runs", "show", "made.jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert "passes timed as by alexnet_benchmark.py (protocol seed)" in shown
+    assert "whole step" not in shown
+    (work,) = [line for line in shown.splitlines() if line.startswith("Work:")]
+    assert work.startswith("Work: forward ")
+    assert "step" not in work, "there is no optimizer in it"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
@@ -87,6 +96,11 @@ def test_without_a_gpu_cuda_is_one_line(small: str, capsys: Captured) -> None:
     [
         (("--batch", "many"), "'many' is no batch; write it like 32, 1,2,4,8 or auto"),
         (("--batch", "4,0"), "batch 0 cannot be run"),
+        (("--batch", "4,2,4"), "batch 4 is named twice"),
+        (("--time-limit", "inf"), "must be numbers above zero"),
+        (("--seed", str(2**64)), "a seed has 64 bits"),
+        (("--no-layers", "--kernels"), "--kernels needs --layers"),
+        (("--memory-limit", "0"), "nothing runs in 0 bytes"),
         (("--steps", "0"), "0 steps measure nothing"),
         (("--memory-limit", "much"), "'much' is not a memory size"),
         (("--trace", "nowhere/trace.json"), "there is no folder nowhere"),

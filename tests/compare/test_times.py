@@ -17,6 +17,7 @@ from vggprof.measurement import (
     LayerTime,
     Measurement,
     PhaseTime,
+    Protocol,
     Samples,
     Status,
     Timing,
@@ -117,8 +118,9 @@ def test_the_median_step_and_every_pass_of_a_layer() -> None:
 def test_the_last_measurement_of_the_same_is_taken() -> None:
     one, other = measurement("a", (1,)), measurement("a", (2,))
     failed = replace(other, status=Status.OOM)
+    passes = replace(measurement("a", (9,)), conditions=replace(other.conditions, protocol=Protocol.SEED))
     otherwise = measurement("a", (3,), Setup(batch=99))
-    found = measured_times([one, other, failed, otherwise, measurement("b", (4,))], "a", SETUP)
+    found = measured_times([one, other, failed, passes, otherwise, measurement("b", (4,))], "a", SETUP)
     assert found is not None
     assert found.step_ms == 2
 

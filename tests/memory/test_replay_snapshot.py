@@ -132,6 +132,10 @@ def test_settings_come_from_the_file_or_from_the_segments() -> None:
         ),
         (snapshot(device_traces=[[event("alloc", 1, True)]]), "size must be a whole number, not True"),
         (
+            snapshot(device_traces=[[event("alloc", 1, 2**64)]]),
+            "size must be a whole number, not 18446744073709551616",
+        ),
+        (
             snapshot(device_traces=[[event("alloc", 1, 1, size="x" * 99)]]),
             "size must be a whole number, not 'xxx",
         ),

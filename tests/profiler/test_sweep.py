@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from measurement_made import on_cpu
 from profiled import request, small
 
 from vggprof.errors import UsageError
-from vggprof.measurement import Conditions, Execution, Measurement, Status
+from vggprof.measurement import Conditions, Execution, Measurement, Protocol, Status
 from vggprof.profiler import plan
-from vggprof.profiler.plan import Plan, Protocol, Request
+from vggprof.profiler.plan import Plan, Request
 from vggprof.profiler.sweep import of_batches, to_the_largest
 from vggprof.trace import Amp, Mode, Setup
 
@@ -98,6 +99,7 @@ def test_a_request_arrives_as_it_was_sent(tmp_path: Path) -> None:
     [
         ({"device": "tpu"}, "'tpu' is none of auto, cuda, cpu"),
         ({"device": "cpu", "execution": Execution.GRAPH}, "graph is for CUDA"),
+        ({"memory_limit_bytes": 0}, "nothing runs in 0 bytes of memory"),
         ({"device": "cuda", "execution": Execution.GRAPH, "setup": Setup(amp=Amp.FP16)}, "GradScaler"),
     ],
 )
@@ -108,12 +110,27 @@ def test_what_no_device_can_do_is_refused(change: dict[str, object], said: str, 
 
 
 def test_the_seed_protocol_is_of_training_in_eager_mode(asked: Request) -> None:
-    seed = replace(asked, plan=Plan(protocol=Protocol.SEED))
+    seed = replace(asked, conditions=replace(asked.conditions, protocol=Protocol.SEED))
     with pytest.raises(UsageError, match="--protocol seed"):
         replace(seed, conditions=replace(seed.conditions, setup=Setup(mode=Mode.INFER)))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"warmup_s": -1}, {"target_spread": 0}, {"limit_s": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"warmup_s": -1},
+        {"warmup_s": nan},
+        {"target_spread": 0},
+        {"target_spread": nan},
+        {"limit_s": 0},
+        {"limit_s": inf},
+        {"limit_s": nan},
+        {"seed": 2**64},
+        {"seed": -(2**63) - 1},
+        {"layers": False, "kernels": True},
+    ],
+)
 def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Plan(**wrong)  # type: ignore[arg-type]

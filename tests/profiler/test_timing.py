@@ -19,7 +19,7 @@ def test_steady_steps_are_few() -> None:
 def test_scattered_steps_go_on_to_the_cap() -> None:
     values = cycle([1.0, 100.0])
     found = timed(lambda: {"step": next(values), "host_step": 1.0}, Plan(steps=40), lambda: False, clock="x")
-    assert not found.converged
+    assert (found.capped, found.converged) == (False, False)
     assert len(found.step.values_ms) == 40
 
 
@@ -59,3 +59,11 @@ def test_a_warm_up_lasts() -> None:
     ran: list[None] = []
     warm_up(lambda: ran.append(None), HostClock(), 0.01)
     assert len(ran) > 1
+
+
+def test_time_is_up_before_the_spread_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, clock = cycle([1.0, 100.0]), count(0, 7 * 10**9)  # seven seconds between two looks at the clock
+    monkeypatch.setattr("vggprof.profiler.timing.perf_counter_ns", lambda: next(clock))
+    found = timed(lambda: {"step": next(values), "host_step": 1.0}, Plan(), lambda: False, clock="x")
+    assert (found.capped, found.converged) == (True, False)
+    assert 3 <= len(found.step.values_ms) < 10

@@ -22,6 +22,7 @@ from vggprof.measurement import (
     Memory,
     MemoryMark,
     PhaseTime,
+    Protocol,
     Samples,
     Status,
     Timing,
@@ -225,3 +226,21 @@ def test_names_never_become_markup() -> None:
     assert "\x1b" not in text + markdown
     assert "<i>" not in markdown.replace("\\<i\\>", "")
     assert "\\<b\\>\\|\\*net\\*" in markdown
+
+
+def test_the_head_says_threads_protocol_and_why_no_more_steps_were_timed() -> None:
+    made = on_cpu()
+    assert made.timing is not None
+    passes = MeasuredReport(
+        replace(
+            made,
+            conditions=replace(made.conditions, protocol=Protocol.SEED),
+            environment=replace(made.environment, threads=1),
+            timing=replace(made.timing, converged=False, capped=True),
+        )
+    )
+    text = views.measurement(passes, Form.TABLE)
+    assert "eager, passes timed as by alexnet_benchmark.py (protocol seed); torch 2.15.0, 1 thread\n" in text
+    assert "Time was up after 3 steps" in text
+    assert "take more steps" not in text
+    assert "forward and backward" in text

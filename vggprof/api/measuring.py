@@ -18,7 +18,7 @@ from vggprof.units import parse_bytes
 if TYPE_CHECKING:
     from vggprof.compare.measured import MeasuredReport
     from vggprof.compare.sweep import SweepReport
-    from vggprof.measurement import Execution, Measurement
+    from vggprof.measurement import Execution, Measurement, Protocol
     from vggprof.profiler.plan import Plan, Request
     from vggprof.profiler.sweep import Sweep
 
@@ -35,6 +35,7 @@ def measure(  # noqa: PLR0913 - all that can be asked
     deterministic: bool = False,
     benchmark: bool = False,
     memory_limit: str | None = None,
+    protocol: Protocol | str = "steps",
     store: bool = True,
     say: Callable[[str], None] = lambda _text: None,
     write: Callable[[str], None] = lambda _line: None,
@@ -48,7 +49,7 @@ def measure(  # noqa: PLR0913 - all that can be asked
     *write* the lines of `Protocol.SEED`. Raises as `trace_arch` and `keep` do, and GpuUnavailable for
     ``cuda`` without a usable GPU. Running out of memory, a crash and the end of its time are results.
     """
-    from vggprof.measurement import Conditions, Execution
+    from vggprof.measurement import Conditions, Execution, Protocol
     from vggprof.profiler.plan import Plan, Request
 
     setup = setup or Setup()
@@ -61,6 +62,7 @@ def measure(  # noqa: PLR0913 - all that can be asked
         deterministic,
         benchmark,
         None if memory_limit is None else parse_bytes(memory_limit),
+        word(Protocol, protocol),
     )
     request = Request(conditions, plan or Plan(), trace_arch(arch, setup))
     wanted = (setup.batch,) if batches == () else batches

@@ -61,7 +61,9 @@ _FILE: Any = {"metavar": "FILE", "type": FileName()}
     show_default=True,
     help="The most steps that are timed; after 20 s three are enough.",
 )
-@click.option("--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Steps before that.")
+@click.option(
+    "--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Seconds of steps before that."
+)
 @click.option(
     "--target-spread",
     type=float,
@@ -100,6 +102,7 @@ def measure_command(  # noqa: PLR0913 - an option each
     deterministic: bool,
     cudnn_benchmark: bool,
     memory_limit: str | None,
+    protocol: str,
     record: Path | None,
     store: bool,
     **planned: Any,  # noqa: ANN401 - what `Plan` holds
@@ -126,6 +129,7 @@ def measure_command(  # noqa: PLR0913 - an option each
             deterministic=deterministic,
             benchmark=cudnn_benchmark,
             memory_limit=memory_limit,
+            protocol=protocol,
             store=store,
             say=say,
             write=lines.append,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from vggprof.latency.predict import Latency
-from vggprof.measurement import LayerTime, Measurement, Status
+from vggprof.measurement import LayerTime, Measurement, Protocol, Status
 from vggprof.trace import Setup
 
 
@@ -25,7 +25,10 @@ def predicted_times(latency: Latency) -> Times:
 
 
 def measured_times(measurements: Iterable[Measurement], arch: str, setup: Setup) -> Times | None:
-    """Return the times of the last of *measurements* that is of *arch* in *setup*; None where none is."""
+    """Return the times of the last of *measurements* that is of *arch* in *setup*; None where none is.
+
+    What the protocol of passes calls a step has no optimizer in it, and is none.
+    """
     found = [each for each in measurements if _is_of(each, arch, setup)]
     known = ((each, step) for each in reversed(found) if (step := _step_ms(each)) is not None)
     for each, step_ms in known:
@@ -36,7 +39,8 @@ def measured_times(measurements: Iterable[Measurement], arch: str, setup: Setup)
 
 def _is_of(measurement: Measurement, arch: str, setup: Setup) -> bool:
     asked = measurement.conditions
-    return measurement.status is Status.OK and asked.arch == arch and asked.setup == setup
+    whole = measurement.status is Status.OK and asked.protocol is Protocol.STEPS
+    return whole and asked.arch == arch and asked.setup == setup
 
 
 def _step_ms(measurement: Measurement) -> float | None:

@@ -8,7 +8,7 @@ from math import fsum
 from vggprof.analyzers import LayerRow, LayerTable
 from vggprof.compare.machine import peak_flops
 from vggprof.devices import Device
-from vggprof.measurement import LayerTime, Measurement, summarize
+from vggprof.measurement import LayerTime, Measurement, Protocol, summarize
 
 
 class Bound(StrEnum):
@@ -72,7 +72,10 @@ class LayerWork:
 
 
 def step_works(measurement: Measurement, table: LayerTable) -> tuple[Work, ...]:
-    """Return the MACs and times of forward, backward and the whole step, those that were timed."""
+    """Return the MACs and times of forward, backward and the whole step, those that were timed.
+
+    What the protocol of passes calls a step is none of these: it has no optimizer in it.
+    """
     return tuple(_step_works(measurement, table))
 
 
@@ -83,6 +86,8 @@ def _step_works(measurement: Measurement, table: LayerTable) -> Iterator[Work]:
         "backward": totals.macs_backward,
         "step": totals.macs + totals.macs_backward,
     }
+    if measurement.conditions.protocol is Protocol.SEED:
+        del macs["step"]
     for part, samples in measurement.times.items():
         if part in macs:
             yield Work(part, macs[part], summarize(samples).median_ms)

@@ -28,6 +28,13 @@ class Execution(StrEnum):
     COMPILE = "compile"  # torch.compile
 
 
+class Protocol(StrEnum):
+    """What was timed."""
+
+    STEPS = "steps"  # of the reference loop
+    SEED = "seed"  # passes, as in `vggprof.profiler.seed_protocol`: no optimizer is in its steps
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What was asked to be measured."""
@@ -40,6 +47,7 @@ class Conditions:
     deterministic: bool = False
     benchmark: bool = False
     memory_limit_bytes: int | None = None  # on the GPU what PyTorch may have, on the CPU address space
+    protocol: Protocol = Protocol.STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class Timing:
     optimizer: Samples | None = None
     host_step: Samples | None = None  # on a GPU, until everything was issued
     converged: bool = True  # whether the spread that was asked for was reached
+    capped: bool = False  # whether time was up before that, with fewer steps than were asked for
 
 
 @dataclass(frozen=True, slots=True)

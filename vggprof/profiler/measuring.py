@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import torch
 
 from vggprof.errors import UsageError
-from vggprof.measurement import Execution, Measurement, Memory, Status, Timing
+from vggprof.measurement import Execution, Measurement, Memory, Protocol, Status, Timing
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
@@ -19,7 +19,7 @@ from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
 from vggprof.profiler.graph import as_graph
 from vggprof.profiler.layer_times import profiled_step
 from vggprof.profiler.place import choose_device, lift_limit, prepare, ran_out_of_memory
-from vggprof.profiler.plan import Protocol, Request
+from vggprof.profiler.plan import Request
 from vggprof.profiler.sensors import Sensors, watched
 from vggprof.profiler.stage import Loop, Unwatched, set_up
 from vggprof.tracing import STEPS
@@ -72,7 +72,7 @@ class _Run:
         clock = timing.CudaClock() if self._cuda else timing.HostClock()
         watch = timing.Stopwatch(clock)
         step = as_graph(loop) if conditions.execution is Execution.GRAPH else loop.step
-        if plan.protocol is Protocol.SEED:
+        if conditions.protocol is Protocol.SEED:
             self._stage("timing passes")
             timed = seed_protocol.run(loop, plan.steps, clock.wait, self._channel.write)
             self._known = replace(self._known, timing=timed)
@@ -110,10 +110,11 @@ class _Run:
             torch.cuda.init()  # type: ignore[no-untyped-call]
             self._log = AllocatorLog()
         loop = set_up(conditions, self._request.trace, self._log or Unwatched())
-        self._stage("running the first steps")
-        if conditions.execution is Execution.COMPILE:
+        compiles = conditions.execution is Execution.COMPILE
+        self._stage("compiling in the first steps" if compiles else "running the first steps")
+        if compiles:
             loop.stage.module.compile()
-        with _compiling() if conditions.execution is Execution.COMPILE else nullcontext():
+        with _compiling() if compiles else nullcontext():
             for _ in range(STEPS if self._cuda else 1):
                 loop.step()
         self._sensors.look()

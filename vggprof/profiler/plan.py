@@ -2,27 +2,25 @@
 
 import json
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from math import inf
 from typing import Any
 
 from vggprof.errors import UsageError
-from vggprof.measurement import Conditions, Execution
+from vggprof.measurement import Conditions, Execution, Protocol
 from vggprof.measurement.encode import plain
 from vggprof.trace import Amp, Setup, Trace
 from vggprof.trace.decode import from_json as trace_from_json
 from vggprof.trace.encode import to_json as trace_to_json
-from vggprof.trace.setup import word
 
 # What `Conditions.device` may ask for; a measurement says which of the other two it was.
 AUTO = "auto"
 DEVICES = (AUTO, "cuda", "cpu")
 
 
-class Protocol(StrEnum):
-    """What is timed."""
-
-    STEPS = "steps"  # of the reference loop
-    SEED = "seed"  # as in `vggprof.profiler.seed_protocol`
+# Weights are drawn by torch.manual_seed, which takes what 64 bits hold, with a sign or without.
+_SEEDS = range(-(2**63), 2**64)
+# Beyond the address space of any processor.
+_MEMORY_BYTES = range(1, 2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +40,29 @@ class Plan:
     kernels: bool = False  # and to list what ran behind each of them
     trace_file: str | None = None  # for a Chrome trace
     snapshot_file: str | None = None  # for a snapshot of torch's allocator
-    protocol: Protocol = Protocol.STEPS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "protocol", word(Protocol, self.protocol))
         if self.steps < 1:
             raise UsageError(f"{self.steps} steps measure nothing; take 1 or more")
-        if self.warmup_s < 0 or self.target_spread <= 0 or self.limit_s <= 0:
-            raise UsageError("warm-up, target spread and time limit must be above zero (a warm-up may be 0)")
+        if not (0 <= self.warmup_s < inf and 0 < self.target_spread < inf and 0 < self.limit_s < inf):
+            raise UsageError(
+                "warm-up, target spread and time limit must be numbers above zero (a warm-up may be 0)"
+            )
+        if self.seed not in _SEEDS:
+            raise UsageError(f"a seed has 64 bits, and {self.seed} has more")
+        if self.kernels and not self.layers:
+            raise UsageError("kernels are listed behind the layers that are timed; --kernels needs --layers")
 
     def brief(self) -> "Plan":
         """Return the plan for finding out whether a batch fits: a few steps, and nothing else."""
         return replace(
-            self, steps=min(self.steps, 3), warmup_s=0, layers=False, trace_file=None, snapshot_file=None
+            self,
+            steps=min(self.steps, 3),
+            warmup_s=0,
+            layers=False,
+            kernels=False,
+            trace_file=None,
+            snapshot_file=None,
         )
 
 
@@ -73,6 +81,8 @@ class Request:
         asked = self.conditions
         if asked.device not in DEVICES:
             raise UsageError(f"{asked.device!r} is none of {', '.join(DEVICES)}")
+        if asked.memory_limit_bytes is not None and asked.memory_limit_bytes not in _MEMORY_BYTES:
+            raise UsageError(f"nothing runs in {asked.memory_limit_bytes} bytes of memory; limit it to more")
         if asked.device == "cpu" and asked.execution is Execution.GRAPH:
             raise UsageError("--execution graph is for CUDA; on the CPU take eager or compile")
         eager = asked.execution is Execution.EAGER
@@ -80,7 +90,7 @@ class Request:
             raise UsageError("a trace is of the steps whose layers are timed: in eager mode, with --layers")
         if self.plan.snapshot_file is not None and asked.device == "cpu":
             raise UsageError("--snapshot is of the GPU's allocator, and the CPU has none")
-        if self.plan.protocol is Protocol.SEED and not (asked.setup.training and eager):
+        if asked.protocol is Protocol.SEED and not (asked.setup.training and eager):
             raise UsageError("--protocol seed times forward and backward in eager mode, and nothing else")
         if asked.execution is Execution.GRAPH and asked.setup.training and asked.setup.amp is Amp.FP16:
             raise UsageError(
@@ -109,6 +119,11 @@ def from_json(text: str) -> Request:
     document: dict[str, Any] = json.loads(text)
     said = document["conditions"]
     conditions = Conditions(
-        **{**said, "setup": Setup(**said["setup"]), "execution": Execution(said["execution"])}
+        **{
+            **said,
+            "setup": Setup(**said["setup"]),
+            "execution": Execution(said["execution"]),
+            "protocol": Protocol(said["protocol"]),
+        }
     )
     return Request(conditions, Plan(**document["plan"]), trace_from_json(document["trace"]))

@@ -30,9 +30,12 @@ class Sweep:
 def of_batches(request: Request, batches: Sequence[int], measure: Measure, done_with: Done) -> Sweep:
     """Measure *request* at each batch and give each to *done_with*; what fails is a measurement too.
 
-    Raises UsageError, before any work is done, for a batch that cannot be run, or where each of several
-    would write the same file.
+    Raises UsageError, before any work is done, for a batch that cannot be run or is named twice, or where
+    each of several would write the same file.
     """
+    twice = [batch for place, batch in enumerate(batches) if batch in batches[:place]]
+    if twice:
+        raise UsageError(f"batch {twice[0]} is named twice; name each once")
     if len(batches) > 1 and (request.plan.trace_file or request.plan.snapshot_file):
         raise UsageError("a trace and a snapshot are of one measurement; name one batch")
     requests, done = [request.at(batch) for batch in batches], list[Measurement]()

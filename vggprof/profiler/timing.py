@@ -149,7 +149,8 @@ def timed(
         if name != "host_step" or clock != HostClock.name
     }
     converged = _known(parts["step"].values_ms, plan.target_spread)
-    return Timing(clock=clock, converged=converged, **parts)
+    capped = not converged and len(taken) < plan.steps
+    return Timing(clock=clock, converged=converged, capped=capped, **parts)
 
 
 def _enough(values: Sequence[float], target: float, end: float) -> bool:

@@ -67,6 +67,7 @@ def _conditions(measurement: Measurement) -> Json:
         "deterministic": conditions.deterministic,
         "benchmark": conditions.benchmark,
         "memory_limit_bytes": conditions.memory_limit_bytes,
+        "protocol": conditions.protocol.value,
     }
 
 
@@ -82,6 +83,7 @@ def _timing(measurement: Measurement) -> Json:
     return {
         "clock": None if timing is None else timing.clock,
         "converged": None if timing is None else timing.converged,
+        "capped": None if timing is None else timing.capped,
         **times,
         "phases": [asdict(phase) for phase in measurement.phases],
     }

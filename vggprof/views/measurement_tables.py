@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
-from vggprof.measurement import Conditions, Environment, Measurement, Status, Summary, summarize
+from vggprof.measurement import Conditions, Environment, Measurement, Protocol, Status, Summary, summarize
 from vggprof.units import format_bytes, format_count
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.measurement_memory import memory_blocks
@@ -18,6 +18,8 @@ _OUTCOMES = {
     Status.CRASHED: "crashed",
 }
 _PARTS = {"step": "whole step", "host_step": "whole step, issued by the host"}
+_PASSES = {"step": "forward and backward"}  # of `Protocol.SEED`
+_CLOCKS = {"monotonic": "monotonic clock", "cuda events": "CUDA events"}
 _TIME_COLUMNS = (
     Column("part", Unit.TEXT),
     Column("median", Unit.NUMBER),
@@ -64,7 +66,8 @@ _SWEEP_COLUMNS = (
 _READING = (
     "Times are milliseconds; low and high are the ends of a bootstrap interval of the median (95 %), +/- is "
     "the standard deviation. The batch lies on the device before the clock starts: bringing it there is in "
-    "no time.",
+    "no time. Each part has a median of its own, so that they need not add up to that of the step.",
+    "Times by layer are of one step, that of median length under the profiler.",
     "MACs and bytes moved are of the trace, forward, as if no cache kept anything; FLOPs are 2 x MACs. What "
     "the peak of a layer is, and what it is bound by, follows from the GPU's boost clock and bandwidth.",
     "Predicted and measured stand side by side; no prediction was moved towards a measurement.",
@@ -127,7 +130,10 @@ def _head(measurement: Measurement) -> Iterator[str]:
     message = "" if measurement.message is None else f": {measurement.message}"
     if measurement.status is not Status.OK or measurement.message:
         yield f"It {_OUTCOMES[measurement.status]}{message}"
-    if timing is not None and not timing.converged:
+    if timing is not None and timing.capped:
+        steps = plural(len(timing.step.values_ms), "step")
+        yield f"Time was up after {steps}, which still scatter more than was asked for: quieten the machine."
+    elif timing is not None and not timing.converged:
         yield "The times scatter more than was asked for: take more steps, or quieten the machine."
 
 
@@ -139,9 +145,14 @@ def _say_conditions(conditions: Conditions) -> str:
         "TF32 in convolutions" if conditions.tf32 and conditions.device == "cuda" else "",
         "deterministic" if conditions.deterministic else "",
         "cudnn.benchmark" if conditions.benchmark else "",
+        "passes timed as by alexnet_benchmark.py (protocol seed)" if _is_of_passes(conditions) else "",
         "" if limit is None else f"memory limited to {format_bytes(limit)}",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _is_of_passes(conditions: Conditions) -> bool:
+    return conditions.protocol is Protocol.SEED
 
 
 def _say_environment(environment: Environment) -> str:
@@ -151,7 +162,7 @@ def _say_environment(environment: Environment) -> str:
         f"CUDA {environment.cuda}" if environment.cuda else "",
         f"cuDNN {environment.cudnn}" if environment.cudnn else "",
         f"driver {environment.driver}" if environment.driver else "",
-        f"{environment.threads} threads" if environment.threads else "",
+        plural(environment.threads, "thread") if environment.threads else "",
         *(f"{name}={value}" for name, value in environment.variables),
     ]
     return ", ".join(filter(None, parts))
@@ -161,8 +172,9 @@ def _times(report: MeasuredReport) -> Iterator[Block]:
     timing, phases = report.measurement.timing, report.measurement.phases
     if timing is not None:
         times = report.measurement.times.items()
-        rows = tuple((_PARTS.get(name, name), *_summary(summarize(each))) for name, each in times)
-        yield Table(f"Time, by {timing.clock}", _TIME_COLUMNS, rows)
+        parts = _PARTS | (_PASSES if _is_of_passes(report.measurement.conditions) else {})
+        rows = tuple((parts.get(name, name), *_summary(summarize(each))) for name, each in times)
+        yield Table(f"Time, ms, by {_CLOCKS.get(timing.clock, timing.clock)}", _TIME_COLUMNS, rows)
         throttled = len(timing.step.throttled)
         if throttled:
             yield Lines((f"The GPU held itself back in {throttled} of {len(timing.step.values_ms)} steps.",))
