@@ -182,8 +182,8 @@ def _list(item: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _whole(item: dict[str, Any], key: str, where: str) -> int:
-    """Return a whole number that is not negative; older files lack a block's requested size and a device."""
+    """Return a whole number of up to 64 bits; older files lack a block's requested size and a device."""
     value = item.get(key, 0 if key in ("requested_size", "device", "stream") else None)
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 2**64:
         raise FileFormatError(f"{where}: {key} must be a whole number, not {value!r:.40}")
     return value
