@@ -135,7 +135,7 @@ def _say_end(run: "SupposedRun") -> str:
     assert oom is not None
     asked = format_bytes(oom.requested_bytes)
     if event == -1:
-        return f"not even what was held when the recording began finds its memory; {asked} is the first to fail."
+        return f"not even what was held when the recording began finds its memory; {asked} fail first."
     return f"event {event:,} of {run.events:,} asks for {asked}. PyTorch would say: {oom.message}"
 
 
