@@ -22,8 +22,8 @@ def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def two() -> tuple[str, str]:
     """The names of two runs, the second ten times as slow."""
-    fast = on_cpu()
-    slow = replace(fast, timing=Timing("monotonic", Samples((100.0, 110.0, 120.0))))
+    fast = on_cpu(step=(10.0, 11.0, 12.0) * 2)
+    slow = replace(fast, timing=Timing("monotonic", Samples((100.0, 110.0, 120.0) * 2)))
     return api.keep(fast), api.keep(slow)
 
 
@@ -65,6 +65,34 @@ def test_a_run_that_no_longer_ends_exits_with_3(two: tuple[str, str], capsys: Ca
     fails = api.keep(replace(on_cpu(), status=Status.OOM, timing=None, layers=(), memory=None))
     assert run(["diff", two[0], fails, "--limit", "5%"]) == 3
     assert f"{fails} did not run to its end: oom" in capsys.readouterr().err
+
+
+def test_a_limit_is_not_held_against_the_wrong_run(two: tuple[str, str], capsys: Captured) -> None:
+    other = api.keep(on_cpu(batch=4, step=(10.0, 11.0, 12.0) * 2))
+    assert run(["diff", two[0], other]) == 0
+    assert run(["diff", two[0], other, "--limit", "1000%"]) == 2
+    said = f"Error: no limit can be held: {two[0]} and {other} differ in batch (2, 4)\n"
+    assert capsys.readouterr().err.endswith(said)
+    failed = api.keep(replace(on_cpu(), status=Status.OOM, timing=None, layers=(), memory=None))
+    assert run(["diff", failed, two[0], "--limit", "5%"]) == 2
+    assert "have no time or memory in common" in capsys.readouterr().err
+
+
+def test_too_few_samples_decide_no_limit(two: tuple[str, str], capsys: Captured) -> None:
+    few = api.keep(replace(on_cpu(), timing=Timing("monotonic", Samples((100.0, 110.0, 120.0)))))
+    assert run(["diff", two[0], few, "--limit", "5%"]) == 2
+    out, err = capsys.readouterr()
+    assert "too few samples" in out
+    assert f"{few} may be worse than {two[0]} by more than 5.0%: step_ms by 900.0 % (6 and 3 samples)" in err
+    assert run(["diff", two[0], few, "--limit", "1000%"]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_an_export_to_a_full_disk_is_one_line(two: tuple[str, str], capsys: Captured) -> None:
+    assert run(["runs", "export", two[0], "-o", "/dev/full"]) == 2
+    assert capsys.readouterr().err == "Error: /dev/full cannot be written: No space left on device\n"
+    assert run(["runs", "export", two[0], "-o", "nodir/"]) == 2
+    assert "names a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("limit", ["five", "-1%", "5%%", "nan", "inf", ""])

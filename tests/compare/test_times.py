@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from hand_profiles import SETUP, layer, profile_of, table
 
-from vggprof import api
+from vggprof import api, views
 from vggprof.compare import Against, Cause, Profile, Quantity, Split, compare, timed
 from vggprof.compare.times import Times, measured_times
 from vggprof.errors import UsageError
+from vggprof.forms import Form
 from vggprof.measurement import (
     Conditions,
     Environment,
@@ -152,3 +153,14 @@ def test_measurements_from_a_file(tmp_path: Path) -> None:
     assert [arch.step_ms for arch in found.archs] == [1, 2]
     assert found.ratios[1].step_ms == 2
     assert found.time_sources == ("measured on a GPU",) * 2
+    assert not any("No time" in each for each in found.assumptions)
+
+
+def test_the_network_that_a_file_lacks_is_named(tmp_path: Path) -> None:
+    file, setup = tmp_path / "found.jsonl", Setup(batch=2)
+    write_measurements([measurement("lenet5", (1.0,), setup)], file)
+    found = api.compare(("lenet5", "lenet5@classes=5"), setup, measurements=file)
+    assert [arch.step_ms for arch in found.archs] == [1, None]
+    said = f"No time of lenet5@classes=5: {file} has no measurement of it in this setup."
+    assert found.assumptions[-1] == said
+    assert said.partition(" has")[0] in " ".join(views.compare(found, Form.TABLE).split())

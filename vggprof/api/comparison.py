@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,10 @@ def compare(  # noqa: PLR0913 - what can be asked
         raise UsageError(f"a comparison needs two architectures or more; got {len(subjects)}")
     aligned = None if align is None else word(Alignment, align)
     profiles = tuple(_profiles(subjects, setup, target or Target()))
-    if measurements is not None:
-        profiles = timed(profiles, read_measurements(measurements))
-    return compare_profiles(profiles, aligned)
+    if measurements is None:
+        return compare_profiles(profiles, aligned)
+    found = compare_profiles(timed(profiles, read_measurements(measurements)), aligned)
+    return replace(found, assumptions=(*found.assumptions, *_untimed(found, measurements)))
 
 
 def report(  # noqa: PLR0913 - what can be asked
@@ -85,6 +87,13 @@ def _profiles(what: Sequence[Subject], setup: Setup | None, target: Target) -> I
         else:
             with forecasting(one, setup, cards, target.software()) as (forecast, batch):
                 yield profile_on(forecast, batch, cards[0], search=isinstance(one, str))
+
+
+def _untimed(found: Comparison, measurements: str | Path) -> Iterator[str]:
+    """Say of which networks the file *measurements* tells no time; there is none in the comparison either."""
+    for arch, source in zip(found.archs, found.time_sources, strict=True):
+        if source is None:
+            yield f"No time of {arch.name}: {measurements} has no measurement of it in this setup."
 
 
 def _edited(what: Subject, edits: str) -> str:

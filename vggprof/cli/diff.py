@@ -12,7 +12,8 @@ from vggprof.errors import CheckFailed, UsageError
 @click.option(
     "--limit",
     metavar="SHARE",
-    help="Exit with 3 where a time or memory has grown beyond noise and by more than SHARE, like 5%.",
+    help="Exit with 3 where a time or memory has grown beyond noise and by more than SHARE, like 5%; with 2 "
+    "where that cannot be said: the runs are of different things, or have too few samples.",
 )
 @output_options
 def diff_command(first: str, second: str, limit: str | None, out: Output) -> None:
@@ -24,9 +25,13 @@ def diff_command(first: str, second: str, limit: str | None, out: Output) -> Non
 
     share = None if limit is None else _share(limit)
     found = api.diff(first, second)
+    if share is not None and (found.essential or not (found.broken or found.times or found.memory)):
+        raise UsageError(views.diff_incomparable(found))
     out.write(views.diff(found, out.form))
     if share is not None and (found.broken or found.regressions(share)):
         raise CheckFailed(views.diff_failed(found, share))
+    if share is not None and found.undecided(share):
+        raise UsageError(views.diff_undecided(found, share))
 
 
 def _share(text: str) -> float:

@@ -7,7 +7,7 @@ from vggprof.views.check import check, check_failed
 from vggprof.views.compare import compare
 from vggprof.views.dense import dense
 from vggprof.views.devices import devices
-from vggprof.views.diff import diff, diff_failed
+from vggprof.views.diff import diff, diff_failed, diff_incomparable, diff_undecided
 from vggprof.views.doctor import doctor
 from vggprof.views.fashion import fashion
 from vggprof.views.jitter import jitter
@@ -39,6 +39,8 @@ __all__ = [
     "devices",
     "diff",
     "diff_failed",
+    "diff_incomparable",
+    "diff_undecided",
     "doctor",
     "fashion",
     "jitter",
