@@ -174,3 +174,18 @@ def test_an_interrupted_sweep_is_still_a_sweep(
     result = json.loads(capsys.readouterr().out)
     assert result["largest_batches"] == []
     assert [each["setup"]["batch"] for each in result["measurements"]] == [4]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_trace_onto_a_full_disk_loses_nothing_else(small: str, capsys: Captured) -> None:
+    Path("full.json").symlink_to("/dev/full")
+    assert run(words(small, "--format", "json", "--no-store", "--trace", "full.json")) == 2
+    shown, said = capsys.readouterr()
+    result = json.loads(shown)
+    assert (result["status"], result["message"]) == (
+        "ok",
+        "full.json cannot be written: No space left on device",
+    )
+    assert result["layers"]
+    assert said.endswith("Error: full.json cannot be written: No space left on device\n")
+    assert Path("/dev/full").is_char_device()

@@ -144,7 +144,8 @@ def measure_command(  # noqa: PLR0913 - an option each
         if record is not None:
             api.write_measurements(sweep.measurements, record)
 
-    _hand_over(show, write, troubles=() if sweep.not_kept is None else (sweep.not_kept,))
+    not_kept = () if sweep.not_kept is None else (sweep.not_kept,)
+    _hand_over(show, write, troubles=(*not_kept, *map(UsageError, sweep.unwritten)))
     if sweep.interrupted:
         raise KeyboardInterrupt
     if sweep.failures:

@@ -20,14 +20,19 @@ def write_measurements(measurements: Iterable[Measurement], path: Path) -> None:
 
     Raises UsageError where that fails; a file that was there is then as it was before.
     """
-    target, text = path.resolve(), text_of(measurements).encode()
     try:
-        if target.exists() and not target.is_file():  # a device or a pipe is written as it is
-            target.write_bytes(text)
-        else:
-            _replace(target, text)
+        write_whole(path, text_of(measurements).encode())
     except OSError as error:
         raise UsageError(f"{path}: measurements cannot be written: {error.strerror}") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write the file *path*, all of it or nothing; a device or a pipe is written as it is. Raises OSError."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+    else:
+        _replace(target, content)
 
 
 def _replace(target: Path, content: bytes) -> None:

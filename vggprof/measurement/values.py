@@ -202,7 +202,7 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One network's measurement; *message* says what went wrong where *status* is not OK."""
+    """One network's measurement; *message* says what went wrong, which is little where *status* is OK."""
 
     conditions: Conditions
     environment: Environment

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from vggprof.errors import UsageError
 from vggprof.measurement import Execution, Measurement, Memory, Protocol, Status, Timing
+from vggprof.measurement.files import write_whole
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
@@ -50,7 +53,7 @@ def measured(request: Request, channel: Channel) -> Measurement:
                 raise
             lift_limit()  # to tell takes memory, too
             return run.ended(Status.OOM, _one_line(error))
-        return run.ended(Status.OK, None)
+        return run.ended(Status.OK)
 
 
 class _Run:
@@ -60,6 +63,7 @@ class _Run:
         self._request, self._channel, self._sensors = request, channel, sensors
         self._known = known
         self._log: AllocatorLog | None = None
+        self._unwritten: list[str] = []  # why files that were asked for are not there
         self._cuda = request.conditions.device == "cuda"
 
     def measure(self) -> None:
@@ -89,10 +93,11 @@ class _Run:
             self._stage("profiling layers")
             self._profile(loop, timed)
 
-    def ended(self, status: Status, message: str | None) -> Measurement:
-        """Return all that is known at the end."""
+    def ended(self, status: Status, *said: str) -> Measurement:
+        """Return all that is known at the end; its message is what is *said*, and what was not written."""
         self._sensors.look()
         memory = self._memory()
+        message = "; ".join((*said, *self._unwritten)) or None
         return replace(
             self._known, status=status, message=message, memory=memory, sensors=self._sensors.readings
         )
@@ -129,7 +134,8 @@ class _Run:
         if self._log is None:
             return Memory(process_bytes=None if self._cuda else resident_peak_bytes())
         memory = self._log.memory()
-        self._log.end(self._request.plan.snapshot_file)
+        with self._file(self._request.plan.snapshot_file) as snapshot:
+            self._log.end(snapshot)
         readings = self._sensors.readings
         process = readings[-1].process_bytes if readings else None
         reserved = memory.marks[-1].reserved_bytes
@@ -140,14 +146,31 @@ class _Run:
             context_bytes=None if process is None else process - reserved,
         )
 
+    @contextmanager
+    def _file(self, path: str | None) -> Iterator[str | None]:
+        """Give torch a name to write what is for *path*, which then gets it whole; None for None.
+
+        By itself torch would replace even a device, and be silent about a full disk. What fails is noted and
+        loses nothing else.
+        """
+        if path is None:
+            yield None
+            return
+        with TemporaryDirectory() as folder:
+            made = Path(folder, Path(path).name)
+            yield str(made)
+            try:
+                write_whole(Path(path), made.read_bytes())
+            except OSError as error:
+                self._unwritten.append(f"{path} cannot be written: {error.strerror}")
+
     def _profile(self, loop: Loop, timed: Timing) -> None:
         plan = self._request.plan
         most = int(_PROFILED_MS / timed.step.values_ms[-1])
         watch = Watch(loop.stage.module)
         loop.stage.observer = watch
-        seen = capture(
-            loop.step, max(1, min(_PROFILED, most)), watch, cuda=self._cuda, trace_file=plan.trace_file
-        )
+        with self._file(plan.trace_file) as trace:
+            seen = capture(loop.step, max(1, min(_PROFILED, most)), watch, cuda=self._cuda, trace_file=trace)
         step = profiled_step(seen, self._request.trace, kernels=plan.kernels)
         self._known = replace(self._known, layers=step.layers, profiled=step.whole)
 

@@ -26,6 +26,12 @@ class Sweep:
         """Those that crashed or did not end in time; running out of memory is an answer."""
         return tuple(each for each in self.measurements if each.status in (Status.CRASHED, Status.TIMEOUT))
 
+    @property
+    def unwritten(self) -> tuple[str, ...]:
+        """Why files that were to come out beside measurements are not there, of those that were done."""
+        done = (each for each in self.measurements if each.status is Status.OK)
+        return tuple(each.message for each in done if each.message is not None)
+
 
 def of_batches(request: Request, batches: Sequence[int], measure: Measure, done_with: Done) -> Sweep:
     """Measure *request* at each batch and give each to *done_with*; what fails is a measurement too.
