@@ -32,7 +32,7 @@ SETUPS: tuple[Change, ...] = (
     ("channels_last", {}, {"layout": Layout.CHANNELS_LAST}),
     ("half the batch, twice", {}, {"accumulate": 2}),
     ("autocast to bf16", {}, {"amp": Amp.BF16}),
-    ("every stage checkpointed", {}, {"checkpoint": "stages"}),
+    ("every stage but the classifier checkpointed", {}, {"checkpoint": "stages"}),
     ("momentum instead of Adam", {"optimizer": Optimizer.ADAM}, {"optimizer": Optimizer.MOMENTUM}),
     ("SGD without momentum", {}, {"optimizer": Optimizer.SGD}),
     ("backbone frozen", {}, {"freeze": "backbone"}),

@@ -1,19 +1,22 @@
 """A question as the command line that asks it."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 
 from vggprof.target import Target
 from vggprof.trace.setup import DEFAULTS, Layout, Setup
 
 
-def memory_command(arch: str, setup: Setup, target: Target) -> str:
+def memory_command(arch: str, setup: Setup, target: Target, *, told: Collection[str] = ()) -> str:
     """Return the `vggprof memory` that asks about *arch* under *setup* on *target*, quoted for a POSIX shell.
 
     ``vggprof memory vgg16 --batch 8 --accumulate 4 --gpu 'RTX 3060'``
+
+    Fields of the setup that are *told* are spelled out where they are the default too.
     """
-    return command_line("memory", [arch], setup, target)
+    options = [*_setup(setup, told), *_target(target)]
+    return shlex.join(["vggprof", "memory", arch, *options])
 
 
 def command_line(command: str, archs: Sequence[str], setup: Setup, target: Target, *more: str) -> str:
@@ -21,13 +24,13 @@ def command_line(command: str, archs: Sequence[str], setup: Setup, target: Targe
     return shlex.join(["vggprof", command, *archs, *_setup(setup), *_target(target), *more])
 
 
-def _setup(setup: Setup) -> Iterator[str]:
-    """Yield the options of what is not the default; the batch is always told."""
+def _setup(setup: Setup, told: Collection[str] = ()) -> Iterator[str]:
+    """Yield the options of what is not the default, or *told*; the batch is always told."""
     yield from ("--batch", str(setup.batch))
     if setup.layout is Layout.CHANNELS_LAST:
         yield "--channels-last"
     for name, default in DEFAULTS.items():
-        if name not in ("batch", "layout") and getattr(setup, name) != default:
+        if name not in ("batch", "layout") and (name in told or getattr(setup, name) != default):
             yield from _option(name, getattr(setup, name))
 
 

@@ -19,6 +19,7 @@ from vggprof.memory.advice.changes import Checkpoint
 from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Setup, Trace
+from vggprof.units import format_bytes
 
 Captured = pytest.CaptureFixture[str]
 
@@ -135,6 +136,56 @@ def test_of_a_live_module_only_settings_are_changed() -> None:
 def test_advice_needs_a_card(capsys: Captured) -> None:
     assert run(["advise", "lenet5"]) == 2
     assert "advice needs a card" in capsys.readouterr().err
+
+
+def test_singles_that_fit_are_named_where_the_search_ends_early(capsys: Captured) -> None:
+    """Only less optimizer state helps one image; the search reaches that after all that is cheaper."""
+    words = ["advise", "vgg16", "--batch", "1", "--optimizer", "adam", "--gpu", "GTX 1650"]
+    assert run(words) == 0
+    shown = capsys.readouterr().out
+    answer = asked(shlex.join(words), capsys)
+    fitting = [each for each in answer["advice"] if each["fits"]]
+    cheapest = [each for each in fitting if each["cheapest"]]
+    assert len(fitting) >= 2
+    assert [each["change"] for each in cheapest] == ["momentum optimizer"]
+    assert "--optimizer momentum" in cheapest[0]["setup"]  # said, though it is the default
+    assert not answer["advice_search"]["complete"]
+    assert "This fits: momentum optimizer\nNot proved the cheapest:" in shown
+
+
+def test_a_large_batch_on_a_small_card_is_made_to_fit(capsys: Captured) -> None:
+    """That fits is what `vggprof memory` says of it too, with as many images a step."""
+    answer = asked("advise vgg16 --batch 128 --gpu 'GTX 1650'", capsys)
+    (named,) = [each for each in answer["advice"] if each["cheapest"]]
+    assert named["fits"]
+    again = asked(named["setup"].removeprefix("vggprof "), capsys)
+    assert again["verdict"]["status"] == "FITS"
+    assert again["setup"]["batch"] * again["setup"]["accumulate"] == 128
+
+
+def test_one_stage_is_told_of_where_it_saves_more_than_all() -> None:
+    report = api.advise("vgg16", Setup(batch=32), Target(gpu="A100 80GB"))
+    assert report.advice is not None
+    one, every = (
+        next(each for each in report.advice.advice if each.name == f"{name} checkpointed")
+        for name in ("stage1", "every stage but the classifier")
+    )
+    assert one.prediction.process.high < every.prediction.process.high
+    assert 0 < one.extra_macs < every.extra_macs
+
+
+def test_table_says_what_savings_count_against_and_the_high_ends() -> None:
+    endless = "What was asked does not fit: it, and so what is saved, counts as on a card without end."
+    small, large = (
+        api.advise("alexnet", Setup(batch=256), Target(gpu_memory=memory)) for memory in ("2GiB", "24GiB")
+    )
+    assert endless in views.advice(small, Form.TABLE)
+    shown = views.advice(large, Form.TABLE)
+    assert endless not in shown
+    assert large.advice is not None
+    for each in large.advice.advice:
+        assert format_bytes(each.prediction.process.high) in shown
+    assert "at most" in shown
 
 
 def step_macs(trace: Trace) -> int:

@@ -28,6 +28,7 @@ from vggprof.memory.advice.changes import (
     cost,
     price,
 )
+from vggprof.memory.advice.greedy import combined
 from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.search import MAX_TRACED, Found, cheapest
 from vggprof.memory.advice.space import MAX_PIECES, Space, space_of
@@ -65,7 +66,11 @@ def test_every_kind_has_its_price() -> None:
         ((Checkpoint(("stages",), 10**15), *CHEAP), LEARNING[:1]),
         ((Checkpoint(("stage1",), 5), *CHEAP), (Checkpoint(("stage2",), 6),)),  # by MACs, whatever else
         ((Pieces(2),), (Pieces(4),)),
-        ((Pieces(16),), (ChannelsLast(), Autocast(Amp.BF16))),
+        ((Pieces(2),), (ChannelsLast(), Autocast(Amp.BF16))),
+        ((ChannelsLast(), Autocast(Amp.BF16)), (Pieces(4),)),  # four pieces are two changes
+        ((Pieces(4),), (Pieces(2), ChannelsLast(), Autocast(Amp.BF16))),
+        ((ChannelsLast(), Autocast(Amp.BF16), BenchmarkOff()), (Pieces(16),)),
+        ((Pieces(16),), (Pieces(5), ChannelsLast(), Autocast(Amp.BF16))),  # 4 < 3 + 2
         ((ChannelsLast(),), (ChannelsLast(), InPlace())),
         ((), (InPlace(),)),
     ],
@@ -210,3 +215,49 @@ def test_search_gives_up_after_as_many_traces_and_says_so() -> None:
     found = search(case(Setup(batch=4)), SMALL, told)
     assert found == Found((), MAX_TRACED, complete=False)
     assert len(told.tried) == MAX_TRACED < len(ALL)
+
+
+class Sums:
+    """A meter of trainings of 100 that every change makes smaller by its own amount; up to *room* fits."""
+
+    SAVES = (
+        (lambda case: case.allocator.expandable_segments, 5),
+        (lambda case: case.setup.layout is Layout.CHANNELS_LAST, -3),
+        (lambda case: case.setup.amp is not Amp.OFF, 20),
+        (lambda case: case.setup.optimizer is Optimizer.SGD, 30),
+    )
+
+    def __init__(self, room: int) -> None:
+        self.asked: list[Case] = []
+        self._room = room
+
+    def need_bytes(self, asked: Case) -> int:
+        by_pieces = {16: 0, 8: 10, 4: 15}[asked.setup.batch]  # off a batch of 16
+        return 100 - by_pieces - sum(saves for has, saves in self.SAVES if has(asked))
+
+    def fits(self, asked: Case) -> bool:
+        self.asked.append(asked)
+        return self.need_bytes(asked) <= self._room
+
+
+SUMMED = Space(
+    ((Expandable(),), (ChannelsLast(),), (Pieces(2), Pieces(4)), (Autocast(Amp.BF16),), LEARNING[:1])
+)
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [
+        (80, {Autocast(Amp.BF16)}),
+        (70, {Autocast(Amp.BF16), Pieces(2)}),  # four pieces were taken and two are enough
+        (65, {Autocast(Amp.BF16), Pieces(4)}),
+        (60, {Autocast(Amp.BF16), Pieces(4), Expandable()}),
+        (40, {Lighter(Optimizer.SGD), Autocast(Amp.BF16), Pieces(2)}),  # 20 + 15 + 5 are not enough
+        (30, {Lighter(Optimizer.SGD), Autocast(Amp.BF16), Pieces(4), Expandable()}),
+        (29, set()),
+    ],
+)
+def test_what_saves_most_is_combined_until_it_fits(room: int, expected: set[Change]) -> None:
+    meter = Sums(room)
+    assert set(combined(case(Setup(batch=16)), SUMMED, cast("Meter", meter))) == expected
+    assert len(meter.asked) < len(list(SUMMED.combinations()))

@@ -10,6 +10,7 @@ from vggprof.memory.report import MemoryReport
 from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Setup, Trace
+from vggprof.trace.setup import DEFAULTS
 
 if TYPE_CHECKING:
     from vggprof.memory.advice import Case
@@ -55,4 +56,5 @@ def _command(answer: MemoryReport, case: "Case", target: Target, forecast: Forec
         deterministic=case.settings.deterministic,
         benchmark=case.settings.benchmark,
     )
-    return memory_command(answer.arch, case.setup, changed)
+    told = [name for name in DEFAULTS if getattr(case.setup, name) != getattr(answer.setup, name)]
+    return memory_command(answer.arch, case.setup, changed, told=told)

@@ -30,6 +30,7 @@ _CSV_HEADER = (
     "extra_macs",
     "how",
 )
+_ENDLESS = "What was asked does not fit: it, and so what is saved, counts as on a card without end."
 # Of what `vggprof memory` says of one card.
 _KEYS = ("verdict", "prediction", "software", "assumptions")
 
@@ -72,6 +73,7 @@ def advice_blocks(advised: "Advised") -> Iterator[Block]:
                 Column("change", Unit.TEXT),
                 Column("saves", Unit.BYTES),
                 Column("process", Unit.BYTES),
+                Column("at most", Unit.BYTES),
                 Column("verdict", Unit.TEXT),
                 Column("at the cost of", Unit.TEXT),
             ),
@@ -83,7 +85,7 @@ def advice_blocks(advised: "Advised") -> Iterator[Block]:
 def _row(advice: "Advice") -> tuple[Cell, ...]:
     process, status = advice.prediction.process, advice.prediction.status
     takes = process.high if process.likely is None else process.likely
-    return advice.name, advice.saves_bytes, takes, status.value, advice.cost
+    return advice.name, advice.saves_bytes, takes, process.high, status.value, advice.cost
 
 
 def _conclusion(advised: "Advised") -> Iterator[str]:
@@ -93,17 +95,21 @@ def _conclusion(advised: "Advised") -> Iterator[str]:
     found, best = advised.searched, advised.cheapest
     if not advised.advice:
         yield f"No change by itself saves {CLEARLY:.0%} of the process.".replace("%", " %")
+    elif advised.endless:
+        yield _ENDLESS
     if found is None:
         return
     tried = plural(found.tried, "combination")
     if best is not None:
-        yield f"Cheapest that fits: {best.name}"
+        yield f"{'Cheapest that fits' if found.complete else 'This fits'}: {best.name}"
+        if not found.complete:
+            yield f"Not proved the cheapest: the search ended after the {tried} that cost least."
         if best.command is not None:
             yield f"Ask again: {best.command}"
     elif found.complete:
         yield f"None of {tried} of changes fits."
     else:
-        yield f"None of the {tried} of changes that were tried fits; there are more, all of them dearer."
+        yield f"None of the {tried} that cost least fits, nor does what saves most taken together."
 
 
 def _document(report: MemoryReport, advised: "Advised") -> Document:

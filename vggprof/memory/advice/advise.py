@@ -1,15 +1,16 @@
 """Advice for a training that does not fit: each change replayed, and the cheapest combination that fits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from vggprof.errors import VggprofError
 from vggprof.memory.advice.changes import Case, Change, Checkpoint, MaxSplit, Pieces, changed, cost
+from vggprof.memory.advice.greedy import combined
 from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.search import Found, cheapest
-from vggprof.memory.advice.space import Space, space_of
+from vggprof.memory.advice.space import Space, space_of, stage_bytes
 from vggprof.memory.advice.words import cost_words, how, name
 from vggprof.memory.advice.work import work_of
 from vggprof.memory.forecast import Card, Forecast
@@ -44,8 +45,9 @@ class Advised:
     """Everything that helps, what saves most first."""
 
     advice: tuple[Advice, ...]
-    cheapest: Advice | None  # of those that make it fit; None where nothing does, or nothing has to
+    cheapest: Advice | None  # of those known to make it fit; None where nothing does, or nothing has to
     searched: Found | None  # among which combinations; None where nothing has to be changed
+    endless: bool = False  # whether savings count against a card without end: what was asked does not fit
 
 
 def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
@@ -70,31 +72,64 @@ def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
     for change in _singles(case, space, meter):
         with suppress(VggprofError):  # the network cannot be run so
             advice[(change,)] = adviser.advice((change,))
+    _leave_out_stage(advice)
     found = None if prediction.status is Status.FITS else cheapest(case, space, meter)
+    if found and not found.complete:
+        fitting = [changes for changes, each in advice.items() if each.fits]
+        found = replace(found, changes=_best_known(fitting, space) or combined(case, space, meter))
     best = adviser.advice(found.changes) if found and found.changes else None
     if best is not None:
         advice[best.changes] = best
     helping = [each for each in advice.values() if each is best or adviser.helps(each)]
     helping.sort(key=lambda each: (-each.saves_bytes, cost(each.changes)))
-    return Advised(tuple(helping), best, found)
+    return Advised(tuple(helping), best, found, endless=prediction.machine.capacity_bytes is None)
+
+
+def _best_known(fitting: Sequence[tuple[Change, ...]], space: Space) -> tuple[Change, ...]:
+    """Return the cheapest single change of *fitting*; the first of several; () if none fits."""
+    singles = list(space.singles)  # the cheapest first
+    return min(fitting, key=lambda changes: singles.index(changes[0]), default=())
+
+
+def _leave_out_stage(advice: dict[tuple[Change, ...], Advice]) -> None:
+    """Take away the checkpoint of one stage if that of all saves as much and the one is not enough."""
+    checkpoints = [each for each in advice.values() if isinstance(each.changes[0], Checkpoint)]
+    one, every = min(checkpoints, key=_macs, default=None), max(checkpoints, key=_macs, default=None)
+    if one is None or every is None or one is every:
+        return
+    if not one.fits and one.saves_bytes <= every.saves_bytes:
+        del advice[one.changes]
+
+
+def _macs(advice: Advice) -> int:
+    return advice.extra_macs
 
 
 def _singles(case: Case, space: Space, meter: Meter) -> Iterator[Change]:
     """Yield the single changes to tell of; of several that differ in a number, those that matter.
 
-    Of pieces those are the fewest that are enough; of stages all, for one alone seldom helps; of the sizes
-    above which blocks are not split the one that saves most.
+    Of pieces those are the fewest that are enough; of stages all, and the one that has most at the peak; of
+    the sizes above which blocks are not split the one that saves most.
     """
     for kind, group in groupby(sorted(space.singles, key=_kind), key=_kind):
         cases = {change: changed(case, (change,)) for change in group}
         if kind == Pieces.__name__:
             yield from islice((change for change, of in cases.items() if meter.fits(of)), 1)
         elif kind == Checkpoint.__name__:
-            yield max(cases, key=lambda change: cost((change,)))
+            yield from _stages([change for change in cases if isinstance(change, Checkpoint)], case, meter)
         elif kind == MaxSplit.__name__:
             yield min(cases, key=lambda change: meter.prediction(cases[change]).process.high)
         else:
             yield from cases
+
+
+def _stages(checkpoints: Sequence[Checkpoint], case: Case, meter: Meter) -> Iterator[Change]:
+    """Yield the checkpoint of all stages, and that of the one with most bytes at the peak of tensors."""
+    *ones, every = sorted(checkpoints, key=lambda each: "stages" in each.stages)
+    yield every
+    if ones:
+        held = stage_bytes(meter.trace(case.setup))
+        yield max(ones, key=lambda each: held[each.text])
 
 
 def _kind(change: Change) -> str:

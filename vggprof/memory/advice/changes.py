@@ -79,6 +79,7 @@ class Checkpoint:
 
     stages: tuple[str, ...]
     macs: int  # of those stages' forward pass, whole batch
+    but_classifier: bool = False  # whether there is a classifier, which "stages" leaves out
 
     @property
     def text(self) -> str:
@@ -145,14 +146,16 @@ def cost(changes: Sequence[Change]) -> Cost:
     """Return what *changes* cost together, for comparing; less is cheaper.
 
     What counts first is how many of them change what is learned, then the MACs that are computed twice, then
-    how many change how it is computed, then the number of pieces, and last how many are free.
+    how many change how it is computed, then the number of pieces, and last how many are free. Each doubling
+    of pieces counts as a change: 2 are one, 3 and 4 two, up to 8 three, up to 16 four.
     """
     prices = [price(change) for change in changes]
+    pieces = [change.count for change in changes if isinstance(change, Pieces)]
     return (
         prices.count(Price.LEARNING),
         sum(change.macs for change in changes if isinstance(change, Checkpoint)),
-        prices.count(Price.CHEAP),
-        sum(change.count for change in changes if isinstance(change, Pieces)),
+        prices.count(Price.CHEAP) - len(pieces) + sum((count - 1).bit_length() for count in pieces),
+        sum(pieces),
         prices.count(Price.FREE),
     )
 

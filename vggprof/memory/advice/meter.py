@@ -73,25 +73,36 @@ class Meter:
         """Whether *case* surely fits; what cannot is told without a replay, and often without a trace.
 
         What stays between steps is there however activations are dealt with, and all that is alive at once
-        has to be reserved. More than two pieces of a batch are not tried where one by itself does not fit.
+        has to be reserved. More than two pieces of a batch are not tried where two do not fit, nor
+        channels_last, which makes no tensor smaller, where the tensors do not fit without it.
         """
         try:
             return (
                 self._once(self._bare(case.setup), _staying_bytes) <= self._room
+                and self._order_may_fit(case.setup)
                 and self._pieces_may_fit(case)
                 and self._once(case.setup, _live_bytes) <= self._room
-                and self._replays(case, self.trace(case.setup))
+                and self._replays(case)
             )
         except VggprofError:
             return False
 
-    def _replays(self, case: Case, trace: Trace) -> bool:
-        """Whether *trace* gets through with the settings of *case* where all unknown turns out badly.
+    def need_bytes(self, case: Case) -> int:
+        """Return what *case* reserves where there is memory without end, at the high end; of pieces two.
 
-        That is what FITS means, in one run where a prediction takes several.
+        Raises VggprofError where it cannot be run.
         """
-        if case in self._predictions and trace.setup == case.setup:
-            return self._predictions[case].status is Status.FITS
+        line, answers, room = self._asked_of(case, self._few(case.setup))
+        return run(line, answers, room.endless, End.HIGH).peak_reserved_bytes
+
+    def _replays(self, case: Case) -> bool:
+        """Whether *case* gets through where all unknown turns out badly, and its prediction is FITS."""
+        if case not in self._predictions and not self._gets_through(case, self.trace(case.setup)):
+            return False
+        return self.prediction(case).status is Status.FITS
+
+    def _gets_through(self, case: Case, trace: Trace) -> bool:
+        """Whether *trace* runs with the settings of *case* at the high end, in one run."""
         line, answers, room = self._asked_of(case, trace)
         return run(line, answers, room.machine(End.HIGH), End.HIGH).fits
 
@@ -117,26 +128,39 @@ class Meter:
             self._floors[key] = floor(self.trace(setup))
         return self._floors[key]
 
+    def _order_may_fit(self, setup: Setup) -> bool:
+        """Whether whole batches of *setup*, if in another order, have tensors that fit in the one asked."""
+        asked = replace(setup, layout=self._setup.layout)
+        if asked == setup or setup.batch != self._setup.batch:
+            return True
+        return self._once(asked, _live_bytes) <= self._room
+
     def _pieces_may_fit(self, case: Case) -> bool:
         """Whether *case*, if it has pieces, is worth tracing: a trace of many pieces is long.
 
-        A tensor has a + b x batch bytes, so that a piece has no less than its share of what the whole has.
+        A tensor has a + b x batch bytes, so that a piece has no less than its share of what the whole has,
+        in the order that was asked.
         """
         setup, batch = case.setup, self._setup.batch
         pieces = batch // setup.batch
-        whole = replace(setup, batch=batch, accumulate=self._setup.accumulate)
+        whole = replace(setup, batch=batch, accumulate=self._setup.accumulate, layout=self._setup.layout)
         if pieces == 1:
             return True
         if _shared_bytes(self.trace(whole), pieces=pieces) > self._room:
             return False
-        return pieces == 2 or self._replays(case, self._alone(setup))
+        return pieces == 2 or self._gets_through(case, self._few(setup))
 
-    def _alone(self, setup: Setup) -> Trace:
-        """Return the trace of one piece of *setup* as a step of its own, from the line over batches."""
-        line = replace(setup, batch=1, accumulate=1)
+    def _few(self, setup: Setup) -> Trace:
+        """Return the trace of *setup*, of more than two pieces that of two, from the line over batches.
+
+        The third piece finds what the second found: gradients, and weights that did not change.
+        """
+        if self._setup.batch // setup.batch <= 2:
+            return self.trace(setup)
+        line = replace(setup, batch=1, accumulate=min(setup.accumulate, 2))
         if line not in self._lines:
             self._lines[line] = Traces(lambda batch: self.trace(replace(line, batch=batch)))
-            self._lines[line](self._setup.batch)  # where there is a trace to begin at
+            self._lines[line](self._setup.batch // 2)  # where there is often a trace to begin at
         return self._lines[line](setup.batch)
 
 

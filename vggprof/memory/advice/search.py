@@ -7,7 +7,7 @@ from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.space import Space
 
 # Setups that may be traced for combinations, each of which takes about as long as asking for it by itself.
-MAX_TRACED = 16
+MAX_TRACED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Found:
     """How the search ended."""
 
     changes: tuple[Change, ...]  # empty where none fits
-    tried: int  # combinations replayed or ruled out
+    tried: int  # combinations replayed or ruled out, in the order of their cost
     complete: bool  # whether every cheaper combination of the space, or every one, was tried
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, product
 
-from vggprof.analyzers import CLASSIFIER, layer_stages, operator_macs
+from vggprof.analyzers import CLASSIFIER, layer_stages, operator_macs, tensor_memory
 from vggprof.analyzers.forward import forward_operators
 from vggprof.memory.advice.changes import (
     Autocast,
@@ -144,5 +144,14 @@ def _checkpoints(trace: Trace) -> Axis:
     names: Sequence[str] = sorted(
         (name for name in macs if name != CLASSIFIER), key=lambda name: (len(name), name)
     )
-    every = Checkpoint(("stages",), sum(macs[name] for name in names))
+    every = Checkpoint(("stages",), sum(macs[name] for name in names), CLASSIFIER in macs)
     return (*(Checkpoint((name,), macs[name]) for name in names), every) if len(names) > 1 else (every,)
+
+
+def stage_bytes(trace: Trace) -> dict[str, int]:
+    """Return the bytes of the tensors of each stage of *trace* at their peak."""
+    layer_bytes = tensor_memory(trace).layer_bytes
+    sums: defaultdict[str, int] = defaultdict(int)
+    for layer, stage in zip(trace.layers, layer_stages(trace), strict=True):
+        sums[stage.name] += layer_bytes.get(layer.name, 0)
+    return sums

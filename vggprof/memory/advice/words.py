@@ -54,7 +54,8 @@ def name(  # noqa: PLR0911, PLR0912 - a change each
         case Autocast(amp):
             return f"autocast to {amp.value}"
         case Checkpoint(("stages",)):
-            return "every stage checkpointed"
+            but = " but the classifier" if change.but_classifier else ""
+            return f"every stage{but} checkpointed"
         case Checkpoint():
             return f"{change.text} checkpointed"
         case Lighter(optimizer):
