@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -167,21 +168,22 @@ def test_what_may_be_left_out_is_marked(kind: Any) -> None:  # noqa: ANN401
         assert (f"`{field.name}`*" in PAGE) is (field.default is not MISSING), field.name
 
 
-@pytest.fixture
+@contextmanager
 def no_room() -> Iterator[None]:
-    """A disk that holds no more than 100 bytes of a file."""
+    """A disk that holds no more than 100 bytes of a file; for a moment only, as pytest writes files, too."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("no_room")
 @pytest.mark.parametrize("before", [{}, {"m.jsonl": "what was there"}])
 def test_a_file_is_written_whole_or_not_at_all(before: dict[str, str], tmp_path: Path) -> None:
     for name, text in before.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(UsageError, match="measurements cannot be written: File too large"):
+    with pytest.raises(UsageError, match="measurements cannot be written: File too large"), no_room():
         write_measurements([on_cpu()], tmp_path / "m.jsonl")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
