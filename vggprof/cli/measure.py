@@ -96,16 +96,9 @@ def measure_command(  # noqa: PLR0913 - an option each
     setup: Setup,
     out: Output,
     *,
-    device: str,
-    execution: str,
-    tf32: bool,
-    deterministic: bool,
     cudnn_benchmark: bool,
-    memory_limit: str | None,
-    protocol: str,
     record: Path | None,
-    store: bool,
-    **planned: Any,  # noqa: ANN401 - what `Plan` holds
+    **asked: Any,  # noqa: ANN401 - what `Plan` holds, and what `api.measure` takes besides
 ) -> None:
     """Run ARCH for real, on the GPU that is here or the CPU, and show how long and how much it takes.
 
@@ -116,28 +109,22 @@ def measure_command(  # noqa: PLR0913 - an option each
 
     as_file(record)  # raises where it has no place, before any work is done
     lines: list[str] = []
-    wanted = _batches(batches)
+    plan, wanted = _plan(asked), _batches(batches)
     with progress() as say:
         sweep = api.measure(
             arch,
             setup,
-            _plan(planned),
+            plan,
             batches=wanted,
-            device=device,
-            execution=execution,
-            tf32=tf32,
-            deterministic=deterministic,
             benchmark=cudnn_benchmark,
-            memory_limit=memory_limit,
-            protocol=protocol,
-            store=store,
             say=say,
             write=lines.append,
+            **asked,
         )
-    several = wanted is None or len(wanted) > 1
 
     def show() -> None:
         printed = "\n".join([*lines, ""]) if lines and out.form is Form.TABLE else None
+        several = wanted is None or len(wanted) > 1
         out.write(_shown(sweep, out.form, several=several) if printed is None else printed)
 
     def write() -> None:
@@ -146,19 +133,25 @@ def measure_command(  # noqa: PLR0913 - an option each
 
     not_kept = () if sweep.not_kept is None else (sweep.not_kept,)
     _hand_over(show, write, troubles=(*not_kept, *map(UsageError, sweep.unwritten)))
+    _end(sweep)
+
+
+def _plan(asked: dict[str, Any]) -> "Plan":
+    """Take out of *asked* what a plan holds; its files have to have a place, before any work is done."""
+    from vggprof.profiler.plan import Plan
+
+    renamed = {"warmup_s": asked.pop("warmup"), "limit_s": asked.pop("time_limit")}
+    renamed |= {f"{name}_file": _named(asked.pop(name)) for name in ("trace", "snapshot")}
+    same = ("steps", "target_spread", "seed", "layers", "kernels")
+    return Plan(**renamed, **{name: asked.pop(name) for name in same})
+
+
+def _end(sweep: "Sweep") -> None:
+    """Raise what ended *sweep*, if it did not end well: an interrupt, or measurements that failed."""
     if sweep.interrupted:
         raise KeyboardInterrupt
     if sweep.failures:
         raise MeasurementFailed("; ".join(map(_failure, sweep.failures)))
-
-
-def _plan(said: dict[str, Any]) -> "Plan":
-    """Return the plan that the options say; its files have to have a place, before any work is done."""
-    from vggprof.profiler.plan import Plan
-
-    renamed = {"warmup_s": said.pop("warmup"), "limit_s": said.pop("time_limit")}
-    renamed |= {f"{name}_file": _named(said.pop(name)) for name in ("trace", "snapshot")}
-    return Plan(**renamed, **said)
 
 
 def _named(path: Path | None) -> str | None:
