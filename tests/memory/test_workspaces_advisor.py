@@ -78,7 +78,7 @@ def advisor() -> Iterator[Advisor]:
     with Advisor(Choice(LIBRARY, LIBRARY.version)) as made:
         yield made
     assert all(worker.closed.is_set() for worker in Worker.made)
-    # an interrupt that comes while a pool starts a thread leaves it unknown to the pool: it ends a moment later
+    # interrupted while it starts a thread, a pool does not know that one: it ends a moment later
     for thread in set(threading.enumerate()) - threads:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
