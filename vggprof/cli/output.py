@@ -1,18 +1,17 @@
 """Where a result goes: standard output or a file, whole or not at all."""
 
-import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, TypeVar
 
 import click
 
 from vggprof.cli.run import READER_GONE
 from vggprof.errors import UsageError
+from vggprof.files import write_whole
 from vggprof.forms import Form
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -109,24 +108,7 @@ def _print(text: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write *path* by way of a new file beside it; a device or a pipe is written as it is."""
-    target = path.resolve()
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
-        else:
-            _replace(target, data)
+        write_whole(path, data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _replace(target: Path, data: bytes) -> None:
-    fresh = target.with_name(f".{target.name}.{token_hex(4)}")
-    try:
-        with fresh.open("xb") as file:
-            file.write(data)
-        if target.exists():
-            fresh.chmod(stat.S_IMODE(target.stat().st_mode))
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)

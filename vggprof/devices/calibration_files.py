@@ -13,7 +13,6 @@ from dataclasses import asdict
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 from vggprof.devices.calibrations import (
@@ -26,6 +25,7 @@ from vggprof.devices.calibrations import (
     calibrations_of,
 )
 from vggprof.errors import FileFormatError, UsageError
+from vggprof.files import write_whole
 from vggprof.kept import DATA_VARIABLE, data_directory
 
 # The layout of a file; another number is another folder.
@@ -82,16 +82,11 @@ def remember(calibration: Calibration) -> Path:
     path = calibration_folder() / _file_name(calibration)
     if path.exists():
         _read(path)
-    fresh = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(to_json(calibration), encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, to_json(calibration).encode())
     except OSError as error:
         raise UsageError(_unwritable(path.parent, error)) from error
-    finally:
-        with suppress(OSError):  # moved, or never made
-            fresh.unlink()
     return path
 
 

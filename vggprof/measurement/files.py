@@ -1,11 +1,10 @@
 """Measurements as files: a line of JSON each, as docs/measurement-file.md describes."""
 
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from secrets import token_hex
 
 from vggprof.errors import FileFormatError, UsageError
+from vggprof.files import write_whole
 from vggprof.measurement.decode import from_document, parse
 from vggprof.measurement.encode import to_json
 from vggprof.measurement.recorded import read_recorded
@@ -24,28 +23,6 @@ def write_measurements(measurements: Iterable[Measurement], path: Path) -> None:
         write_whole(path, text_of(measurements).encode())
     except OSError as error:
         raise UsageError(f"{path}: measurements cannot be written: {error.strerror}") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write the file *path*, all of it or nothing; a device or a pipe is written as it is. Raises OSError."""
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        target.write_bytes(content)
-    else:
-        _replace(target, content)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write *target* by way of a new file beside it, with the rights that it had."""
-    fresh = target.with_name(f".{target.name}.{token_hex(4)}")
-    try:
-        with fresh.open("xb") as file:
-            file.write(content)
-        if target.exists():
-            fresh.chmod(stat.S_IMODE(target.stat().st_mode))
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def text_of(measurements: Iterable[Measurement]) -> str:

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from vggprof.errors import UsageError
+from vggprof.files import write_whole
 from vggprof.measurement import Execution, Measurement, Memory, Protocol, Status, Timing
-from vggprof.measurement.files import write_whole
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
