@@ -69,7 +69,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 def test_all_that_a_gpu_says(install: Install) -> None:
     gpu = FakeGpu(used=3000 * MIB, compute=((41, 700 * MIB), (42, 900 * MIB)))
     install(BusyDriver((FakeGpu(uuid="GPU-0"), gpu)))
-    with gpu_with_uuid("GPU-1") as found:
+    with gpu_with_uuid("1") as found:
         assert found is not None
         reading = found.read(42)
     assert found.driver_version == "580.95.05"
@@ -79,11 +79,39 @@ def test_all_that_a_gpu_says(install: Install) -> None:
     assert reading.throttle_reasons == ("sw_power_cap",), "an idle GPU does not hold itself back"
 
 
+def test_a_mig_slice_is_found_by_its_number(install: Install) -> None:
+    install(BusyDriver((FakeGpu(uuid="GPU-0"), FakeGpu(uuid="MIG-1", used=7 * MIB))))
+    with gpu_with_uuid("1") as found:
+        assert found is not None
+        reading = found.read(42)
+    assert reading is not None
+    assert reading.used_bytes == 7 * MIB
+
+
+@pytest.mark.parametrize(
+    ("listed", "held"),
+    [
+        (((4711, 900 * MIB),), 900 * MIB),  # in a container: by its number outside, and alone
+        (((4711, 900 * MIB), (41, 700 * MIB)), None),
+        ((), None),
+    ],
+)
+def test_a_process_that_is_listed_by_another_number(
+    listed: tuple[tuple[int, int], ...], held: int | None, install: Install
+) -> None:
+    install(BusyDriver((FakeGpu(compute=listed),)))
+    with gpu_with_uuid("1") as found:
+        assert found is not None
+        reading = found.read(42)
+    assert reading is not None
+    assert reading.process_bytes == held
+
+
 def test_refusals_are_answers(install: Install) -> None:
     no = NOT_SUPPORTED
     gpu = FakeGpu(memory=no, compute=no)
     install(BusyDriver((gpu,), clock=no, celsius=no, milliwatts=no, reasons=no))
-    with gpu_with_uuid("GPU-1") as found:
+    with gpu_with_uuid("1") as found:
         assert found is not None
         reading = found.read(42)
     assert reading is not None
@@ -101,7 +129,7 @@ def test_refusals_are_answers(install: Install) -> None:
 )
 def test_without_the_gpu_there_are_no_readings(driver: FakeDriver, install: Install) -> None:
     install(driver)
-    with watched("GPU-1") as sensors:
+    with watched("1") as sensors:
         sensors.look()
     assert sensors.readings == ()
     assert not sensors.throttled()
@@ -109,7 +137,7 @@ def test_without_the_gpu_there_are_no_readings(driver: FakeDriver, install: Inst
 
 def test_a_lost_gpu_gives_no_reading(install: Install) -> None:
     install(BusyDriver((FakeGpu(),), milliwatts=Code(pynvml.NVML_ERROR_GPU_IS_LOST)))
-    with watched("GPU-1") as sensors:
+    with watched("1") as sensors:
         sensors.look()
     assert sensors.readings == ()
 
@@ -117,7 +145,7 @@ def test_a_lost_gpu_gives_no_reading(install: Install) -> None:
 def test_sensors_remember_that_the_gpu_held_itself_back(install: Install) -> None:
     driver = BusyDriver((FakeGpu(),))
     install(driver)
-    with watched("GPU-1") as sensors:
+    with watched("1") as sensors:
         sensors.look()
         assert sensors.throttled()
         driver.reasons = 0

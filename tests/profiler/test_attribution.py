@@ -1,8 +1,12 @@
 """Whose time it is: spans written by hand, as torch.profiler shows a convolution and a linear layer."""
 
+from dataclasses import dataclass
 from itertools import count
 
+from torch._C._autograd import DeviceType
+
 from vggprof.profiler.attribution import Piece, pieces
+from vggprof.profiler.capture import as_values
 from vggprof.profiler.gradients import Gradient, both_apart
 from vggprof.profiler.spans import Call, Capture, HostSpan, KernelSpan, Ours
 from vggprof.trace import Phase
@@ -120,6 +124,67 @@ def test_kernels_count_for_the_operator_that_asked_for_them_whenever_they_run() 
         (Phase.FORWARD, None),
         (Phase.BACKWARD, 301),
     ]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What torch.profiler tells of one event."""
+
+    said: str
+    begin: int
+    number: int
+    linked: int = 0
+    device: DeviceType = DeviceType.CPU
+    annotation: bool = False
+
+    def name(self) -> str:
+        return self.said
+
+    def start_ns(self) -> int:
+        return self.begin
+
+    def end_ns(self) -> int:
+        return self.begin + 10
+
+    def correlation_id(self) -> int:
+        return self.number
+
+    def linked_correlation_id(self) -> int:
+        return self.linked
+
+    def device_type(self) -> DeviceType:
+        return self.device
+
+    def is_user_annotation(self) -> bool:
+        return self.annotation
+
+    def sequence_nr(self) -> int:
+        return -1
+
+    def fwd_thread_id(self) -> int:
+        return 0
+
+    def start_thread_id(self) -> int:
+        return 1
+
+
+def test_calls_of_the_runtime_and_annotations_are_no_operators() -> None:
+    ours = Ours.PHASE.name_of("forward")
+    seen = as_values(
+        [
+            Event("aten::conv2d", 20, number=7),
+            Event("cudaLaunchKernel", 21, number=1, linked=7),
+            Event("cudaStreamIsCapturing", 22, number=7),  # CUPTI counts for itself
+            Event("cuLaunchKernelEx", 23, number=7),
+            Event("Optimizer.step#SGD.step", 24, number=8, annotation=True),
+            Event(ours, 10, number=9, annotation=True),
+            Event("sgemm", 40, number=1, linked=7, device=DeviceType.CUDA),
+            Event(ours, 41, number=1, linked=9, device=DeviceType.CUDA, annotation=True),
+        ],
+        (),
+    )
+    assert [(span.name, span.number) for span in seen.host] == [("aten::conv2d", 7), (ours, 9)]
+    assert seen.kernels == (KernelSpan("sgemm", 40, 50, cause=7),)
 
 
 def test_what_runs_outside_all_phases_is_left_out() -> None:

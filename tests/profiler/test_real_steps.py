@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from weakref import ref
 
 import pytest
 import torch
@@ -235,6 +236,18 @@ def test_new_weights_and_images_are_the_same_under_the_same_seed(tmp_path: Path)
     assert first == losses()
     assert first[0] != first[1], "the weights move"
     assert 1 < first[0] < 5  # about log(10) = 2.3: ten classes, nothing learned
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_loop_lets_go_of_its_last_step(mode: Mode, tmp_path: Path) -> None:
+    loop = loop_of(request(small(tmp_path), Setup(batch=2, mode=mode)))
+    loop.step()
+    held = [ref(loop.steps.out), *([ref(loop.steps.loss)] if isinstance(loop.steps, Training) else [])]
+    assert all(each() is not None for each in held)
+    loop.let_go()
+    assert all(each() is None for each in held)
+    loop.step()
+    assert loop.steps.out is not None
 
 
 def test_the_seed_protocol_prints_as_its_script_does(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def measure_command(  # noqa: PLR0913 - an option each
             api.write_measurements(sweep.measurements, record)
 
     not_kept = () if sweep.not_kept is None else (sweep.not_kept,)
-    _hand_over(show, write, troubles=(*not_kept, *map(UsageError, sweep.unwritten)))
+    _hand_over(show, write, troubles=(*not_kept, *map(UsageError, sweep.missing)))
     _end(sweep)
 
 

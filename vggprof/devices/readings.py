@@ -60,10 +60,14 @@ class Gpu:
 
 @contextmanager
 def gpu_with_uuid(uuid: str) -> Iterator[Gpu | None]:
-    """Open the GPU or MIG slice of *uuid* (``GPU-...``) for reading; None where NVML cannot be asked."""
+    """Open the GPU or MIG slice of *uuid* for reading; None where NVML cannot be asked.
+
+    It is the number as CUDA has it, before which NVML puts ``GPU-`` or ``MIG-``.
+    """
     try:
         with session() as nvml:
-            handle = nvml.ask("nvmlDeviceGetHandleByUUID", uuid)
+            named = (nvml.ask("nvmlDeviceGetHandleByUUID", f"{kind}-{uuid}") for kind in ("GPU", "MIG"))
+            handle = next((found for found in named if found is not None), None)
             driver = nvml.ask("nvmlSystemGetDriverVersion")
             yield None if handle is None else Gpu(Asked(nvml.library, handle), driver)
     except NvmlFailed:
@@ -71,8 +75,14 @@ def gpu_with_uuid(uuid: str) -> Iterator[Gpu | None]:
 
 
 def _held_by(pid: int, asked: Asked) -> int | None:
-    processes = asked.ask("nvmlDeviceGetComputeRunningProcesses") or ()
-    return next((process.usedGpuMemory for process in processes if process.pid == pid), None)
+    """Return what process *pid*, which is on the GPU, holds there; None where NVML does not say.
+
+    In a container it may be listed by its number outside; when it is the only one it is known all the same.
+    """
+    held = {one.pid: one.usedGpuMemory for one in asked.ask("nvmlDeviceGetComputeRunningProcesses") or ()}
+    if len(held) == 1:
+        (pid,) = held
+    return held.get(pid)
 
 
 def _reasons(asked: Asked) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -17,6 +18,9 @@ from vggprof.trace import Phase
 from vggprof.tracing.autocast import Autocast
 from vggprof.tracing.cuda_way import CudaWay
 from vggprof.tracing.layers import LayerLog
+
+# Calls of CUDA's runtime and driver, which number themselves and so may have the number of an operator.
+_RUNTIME = re.compile(r"cu(da)?[A-Z]")
 
 
 class Watch:
@@ -95,10 +99,10 @@ def capture(
                 torch.cuda.synchronize()
     if trace_file is not None:
         seen.export_chrome_trace(trace_file)
-    return _as_values(seen.profiler.kineto_results.events(), watch.calls)
+    return as_values(seen.profiler.kineto_results.events(), watch.calls)
 
 
-def _as_values(events: list[Any], calls: tuple[Call, ...]) -> Capture:
+def as_values(events: list[Any], calls: tuple[Call, ...]) -> Capture:
     """Return what the profiler saw, but for the CUDA runtime's calls, and annotations of others."""
     host: list[HostSpan] = []
     kernels: list[KernelSpan] = []
@@ -107,9 +111,14 @@ def _as_values(events: list[Any], calls: tuple[Call, ...]) -> Capture:
         if event.device_type() == DeviceType.CUDA:
             if not event.is_user_annotation():
                 kernels.append(KernelSpan(event.name(), begin, end, linked))
-        elif linked == 0 and (event.name().startswith(OURS) or not event.is_user_annotation()):
+        elif linked == 0 and _is_ours_or_torchs(event):
             node = event.sequence_nr(), event.fwd_thread_id()
             host.append(
                 HostSpan(event.name(), begin, end, event.start_thread_id(), event.correlation_id(), *node)
             )
     return Capture(tuple(host), tuple(kernels), calls)
+
+
+def _is_ours_or_torchs(event: Any) -> bool:  # noqa: ANN401 - torch gives its type no name
+    name: str = event.name()
+    return name.startswith(OURS) or not (event.is_user_annotation() or _RUNTIME.match(name))

@@ -14,7 +14,9 @@ from vggprof.trace import Phase
 from vggprof.units import KIB
 
 # Actions that say what was held; requests to free, snapshots and the like are left out.
-_ACTIONS = frozenset({"alloc", "free_completed", "segment_alloc", "segment_free", "oom"})
+_ACTIONS = frozenset(
+    {"alloc", "free_completed", "segment_alloc", "segment_free", "segment_map", "segment_unmap", "oom"}
+)
 # Far more than three steps of any network.
 _MOST_EVENTS = 2_000_000
 
@@ -22,10 +24,12 @@ _MOST_EVENTS = 2_000_000
 class AllocatorLog:
     """Marks what torch's CUDA allocator holds at the end of each phase; an observer of a stage.
 
-    Like `record` of torch's own history, it has to begin before the first allocation.
+    It begins with an allocator that holds nothing: what was freed before goes back to the driver.
     """
 
     def __init__(self) -> None:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
         torch.cuda.memory._record_memory_history(enabled="all", context=None, max_entries=_MOST_EVENTS)
         self._marks: list[MemoryMark] = []
         self._entries: list[int] = []  # of the history, before each mark
@@ -61,6 +65,11 @@ class AllocatorLog:
         if snapshot_file is not None:
             torch.cuda.memory._dump_snapshot(snapshot_file)  # type: ignore[no-untyped-call]
         torch.cuda.memory._record_memory_history(enabled=None)
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What the allocator holds of the driver now."""
+        return torch.cuda.memory_reserved()
 
     def memory(self) -> Memory:
         """Return what was seen."""

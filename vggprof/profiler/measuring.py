@@ -30,6 +30,11 @@ from vggprof.tracing import STEPS
 # Steps under the profiler, and how long they may take together; the first of several only warms it up.
 _PROFILED, _PROFILED_MS = 6, 10_000.0
 
+_NO_KERNELS = (
+    "layers cannot be timed: torch.profiler saw no kernel, for CUPTI is not usable here or another profiler "
+    "has it; --no-layers does without"
+)
+
 
 def measured(request: Request, channel: Channel) -> Measurement:
     """Measure what *request* asks for; running out of memory is a result.
@@ -63,7 +68,7 @@ class _Run:
         self._request, self._channel, self._sensors = request, channel, sensors
         self._known = known
         self._log: AllocatorLog | None = None
-        self._unwritten: list[str] = []  # why files that were asked for are not there
+        self._missing: list[str] = []  # why something that was asked for is not there
         self._cuda = request.conditions.device == "cuda"
 
     def measure(self) -> None:
@@ -94,10 +99,10 @@ class _Run:
             self._profile(loop, timed)
 
     def ended(self, status: Status, *said: str) -> Measurement:
-        """Return all that is known at the end; its message is what is *said*, and what was not written."""
+        """Return all that is known at the end; its message is what is *said*, and what is missing."""
         self._sensors.look()
         memory = self._memory()
-        message = "; ".join((*said, *self._unwritten)) or None
+        message = "; ".join((*said, *self._missing)) or None
         return replace(
             self._known, status=status, message=message, memory=memory, sensors=self._sensors.readings
         )
@@ -138,12 +143,11 @@ class _Run:
             self._log.end(snapshot)
         readings = self._sensors.readings
         process = readings[-1].process_bytes if readings else None
-        reserved = memory.marks[-1].reserved_bytes
         return replace(
             memory,
             process_bytes=max((read.process_bytes or 0 for read in readings), default=0) or None,
             gpu_bytes=max((read.used_bytes or 0 for read in readings), default=0) or None,
-            context_bytes=None if process is None else process - reserved,
+            context_bytes=None if process is None else process - self._log.reserved_bytes,
         )
 
     @contextmanager
@@ -162,7 +166,7 @@ class _Run:
             try:
                 write_whole(Path(path), made.read_bytes())
             except OSError as error:
-                self._unwritten.append(f"{path} cannot be written: {error.strerror}")
+                self._missing.append(f"{path} cannot be written: {error.strerror}")
 
     def _profile(self, loop: Loop, timed: Timing) -> None:
         plan = self._request.plan
@@ -171,6 +175,9 @@ class _Run:
         loop.stage.observer = watch
         with self._file(plan.trace_file) as trace:
             seen = capture(loop.step, max(1, min(_PROFILED, most)), watch, cuda=self._cuda, trace_file=trace)
+        if self._cuda and not seen.kernels:
+            self._missing.append(_NO_KERNELS)
+            return
         step = profiled_step(seen, self._request.trace, kernels=plan.kernels)
         self._known = replace(self._known, layers=step.layers, profiled=step.whole)
 
@@ -187,7 +194,7 @@ def _compiling() -> Iterator[None]:
 
 
 def _uuid(device: str) -> str | None:
-    return f"GPU-{torch.cuda.get_device_properties(0).uuid}" if device == "cuda" else None
+    return str(torch.cuda.get_device_properties(0).uuid) if device == "cuda" else None
 
 
 def _one_line(error: BaseException) -> str:

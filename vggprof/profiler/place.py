@@ -11,6 +11,19 @@ from vggprof.errors import GpuUnavailable, UsageError
 from vggprof.measurement import Conditions
 from vggprof.profiler.plan import AUTO
 
+# What plain RuntimeErrors say where no memory is left: those of torch's allocator on the CPU (alloc_cpu in
+# c10/core/impl/alloc_cpu.cpp) and of C++; then those of CUDA and its libraries, which take memory beside
+# torch's allocator for contexts, handles and kernels (cudaGetErrorString, cublasStatus_t, cudnnStatus_t).
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "bad_alloc",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+
 
 def choose_device(asked: str) -> tuple[str, str | None]:
     """Return ``cpu`` or ``cuda``, and for ``auto`` without a GPU why it is the CPU.
@@ -84,16 +97,7 @@ def lift_limit() -> None:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether *error* says that memory is used up: on the GPU, in torch's CPU allocator, or in Python.
-
-    The CPU's allocator raises a plain RuntimeError: alloc_cpu in c10/core/impl/alloc_cpu.cpp.
-    """
+    """Whether *error* says that memory is used up: on the GPU, in torch's CPU allocator, or in Python."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    said = str(error)
-    words = (
-        "DefaultCPUAllocator: can't allocate memory",
-        "DefaultCPUAllocator: not enough memory",
-        "bad_alloc",
-    )
-    return isinstance(error, RuntimeError) and any(each in said for each in words)
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _OUT_OF_MEMORY)

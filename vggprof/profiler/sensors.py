@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 
 from vggprof.devices.readings import Gpu, gpu_with_uuid
@@ -23,6 +23,7 @@ class Sensors:
         self._gpu = gpu
         self._begin = monotonic()
         self._read: list[Sensor] = []
+        self._one_at_a_time = Lock()  # so that the last reading is the latest
 
     @property
     def readings(self) -> tuple[Sensor, ...]:
@@ -40,9 +41,10 @@ class Sensors:
 
     def look(self) -> None:
         """Read once."""
-        reading = None if self._gpu is None else self._gpu.read(os.getpid())
-        if reading is not None:
-            self._read.append(Sensor((monotonic() - self._begin) * 1000, **asdict(reading)))
+        with self._one_at_a_time:
+            reading = None if self._gpu is None else self._gpu.read(os.getpid())
+            if reading is not None:
+                self._read.append(Sensor((monotonic() - self._begin) * 1000, **asdict(reading)))
 
 
 @contextmanager

@@ -114,6 +114,12 @@ class Loop:
         """Run one step."""
         self.steps.step(0)
 
+    def let_go(self) -> None:
+        """Let go of the last step's output and loss, and of the autograd graph behind them."""
+        self.steps.out = None
+        if isinstance(self.steps, Training):
+            self.steps.loss = None
+
 
 def set_up(conditions: Conditions, trace: Trace, observer: Observer) -> Loop:
     """Return the reference loop for a network with fresh weights on its device.

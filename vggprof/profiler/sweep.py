@@ -27,8 +27,8 @@ class Sweep:
         return tuple(each for each in self.measurements if each.status in (Status.CRASHED, Status.TIMEOUT))
 
     @property
-    def unwritten(self) -> tuple[str, ...]:
-        """Why files that were to come out beside measurements are not there, of those that were done."""
+    def missing(self) -> tuple[str, ...]:
+        """Why something that was asked for besides the times is not there, of those that were done."""
         done = (each for each in self.measurements if each.status is Status.OK)
         return tuple(each.message for each in done if each.message is not None)
 
