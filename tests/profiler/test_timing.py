@@ -1,11 +1,29 @@
 """How long to go on: steps whose times are made up."""
 
+from collections.abc import Callable
 from itertools import count, cycle
 
 import pytest
 
 from vggprof.profiler.plan import Plan
 from vggprof.profiler.timing import HostClock, timed, warm_up
+
+MS, S = 10**6, 10**9
+
+
+@pytest.fixture(autouse=True)
+def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A clock that stands still, so that nothing hangs on how fast this machine is.
+
+    What comes back sets the time between two looks at it, in ns.
+    """
+
+    def every(time: int) -> None:
+        clock = count(0, time)
+        monkeypatch.setattr("vggprof.profiler.timing.perf_counter_ns", lambda: next(clock))
+
+    every(0)
+    return every
 
 
 def test_steady_steps_are_few() -> None:
@@ -55,15 +73,23 @@ def test_a_warm_up_of_no_time_is_one_step() -> None:
     assert len(ran) == 1
 
 
-def test_a_warm_up_lasts() -> None:
+def test_a_warm_up_lasts(looks: Callable[[int], None]) -> None:
+    looks(3 * MS)
     ran: list[None] = []
     warm_up(lambda: ran.append(None), HostClock(), 0.01)
-    assert len(ran) > 1
+    assert len(ran) == 4  # 12 ms, the first time that is 10 or more
 
 
-def test_time_is_up_before_the_spread_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    values, clock = cycle([1.0, 100.0]), count(0, 7 * 10**9)  # seven seconds between two looks at the clock
-    monkeypatch.setattr("vggprof.profiler.timing.perf_counter_ns", lambda: next(clock))
+@pytest.mark.parametrize(
+    ("between", "steps"),
+    # The first look after three steps: at 7, 14 and 21 s, the third of which is beyond 20; or at 30 s at once.
+    [(7 * S, 5), (30 * S, 3)],
+)
+def test_time_is_up_before_the_spread_is_reached(
+    between: int, steps: int, looks: Callable[[int], None]
+) -> None:
+    looks(between)
+    values = cycle([1.0, 100.0])
     found = timed(lambda: {"step": next(values), "host_step": 1.0}, Plan(), lambda: False, clock="x")
     assert (found.capped, found.converged) == (True, False)
-    assert 3 <= len(found.step.values_ms) < 10
+    assert len(found.step.values_ms) == steps
