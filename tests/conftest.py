@@ -6,6 +6,13 @@ from types import ModuleType
 from typing import TypeAlias
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure.
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden"
 

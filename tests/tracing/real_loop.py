@@ -1,10 +1,13 @@
 """The reference loop run for real on the CPU, and what torch's profiler counts as live in it."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity
 
 from vggprof.trace import Born, Freed, Mark, Trace
 
@@ -49,7 +52,7 @@ class Loop:
 
 def real_marks(loop: Loop) -> Marks:
     """Live bytes at every mark of *loop*, as torch's profiler counts the CPU's allocations."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as run:
+    with _no_garbage(), torch.profiler.profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
         loop.run(lambda step, name: _say(f"mark {step} {name}"))
     live = 0
     marks: Marks = []
@@ -78,6 +81,19 @@ def traced_marks(trace: Trace, unit: int = 1) -> Marks:
             case _:
                 pass
     return marks
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Collect garbage now and not meanwhile: tensors that earlier tests left behind would count as freed."""
+    collects = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _say(text: str) -> None:

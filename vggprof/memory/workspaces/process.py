@@ -20,6 +20,8 @@ from vggprof.memory.workspaces.query import CudnnQuery
 
 # Seconds for one answer; the first one loads some 300 MB of libraries, from a cold disk if need be.
 TIME_LIMIT_S = 60.0
+# Seconds in which a process whose pipes are closed ends, on a busy machine too.
+_END_S = 10.0
 # Deaths of the process after which no further one is started.
 MAX_DEATHS = 5
 # Ids of requests: of one whose reply counts, and of one that only makes cuDNN load itself.
@@ -36,9 +38,8 @@ class Failure:
 class Worker:
     """Asks one cuDNN. Not for several threads at once; close it, or use it in a with statement."""
 
-    def __init__(self, library: CudnnLibrary, *, time_limit_s: float = TIME_LIMIT_S) -> None:
+    def __init__(self, library: CudnnLibrary) -> None:
         self.library = library
-        self._time_limit_s = time_limit_s
         self._process: _Process | None = None
         self._ahead = False
         self._deaths = 0
@@ -77,7 +78,7 @@ class Worker:
         ahead, self._ahead = self._ahead, False
         request = {"id": _ASKED, "device": device, "query": query.message()}
         try:
-            reply = self._running().exchange(request, self._time_limit_s)
+            reply = self._running().exchange(request, TIME_LIMIT_S)
         except _DeathError as death:
             self.close()
             if ahead:
@@ -143,7 +144,7 @@ class _Process:
     def _how(self) -> str:
         """How the process ended, with its last words."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1)
+            self._process.wait(timeout=_END_S)
         self._errors.seek(0)
         words = self._errors.read().decode(errors="replace").strip().splitlines()
         code = self._process.returncode
