@@ -41,6 +41,8 @@ def test_every_command_has_help(command: str, capsys: Captured) -> None:
         (["memory", "vgg16", "--batch", "1" + 20 * "0"], "cannot be run; it must be between 1 and"),
         (["memory", "vgg16", "--batch", "many"], "'many' is not a valid integer"),
         (["memory", "vgg16", "--dtype", "fp16"], "use --amp fp16, or --mode infer"),
+        (["memory", "vgg16", "--mode", "infer", "--optimizer", "adam"], "optimizer is for training"),
+        (["latency", "vgg16", "--mode", "infer", "--optimizer", "adam"], "optimizer is for training"),
         (["memory", "vgg16", "--optimizer", "custom"], "'custom' is not one of"),
         (["layers", "vgg16", "--format", "html"], "'html' is not one of"),
         (["layers", "no_such_module:net"], "no_such_module"),

@@ -7,10 +7,11 @@ from vggprof.trace import Amp, Layout, Mode, Optimizer, Setup
 
 
 def test_words_stand_for_what_they_name() -> None:
-    said = Setup(mode="infer", optimizer="adam", amp="bf16", layout="channels_last")  # type: ignore[arg-type]
-    meant = Setup(mode=Mode.INFER, optimizer=Optimizer.ADAM, amp=Amp.BF16, layout=Layout.CHANNELS_LAST)
+    said = Setup(mode="train", optimizer="adam", amp="bf16", layout="channels_last")  # type: ignore[arg-type]
+    meant = Setup(mode=Mode.TRAIN, optimizer=Optimizer.ADAM, amp=Amp.BF16, layout=Layout.CHANNELS_LAST)
     assert said == meant
-    assert not said.training
+    assert said.training
+    assert not Setup(mode="infer").training  # type: ignore[arg-type]
 
 
 def test_several_names_are_written_with_commas() -> None:
@@ -33,6 +34,7 @@ def test_several_names_are_written_with_commas() -> None:
         ({"freeze": ""}, "freeze '' has an empty name"),
         ({"checkpoint": "stage1,,stage2"}, "checkpoint 'stage1,,stage2' has an empty name"),
         ({"zero_grad": "zeros"}, "'zeros' is none of none, zero; did you mean 'zero'"),
+        ({"mode": "infer", "optimizer": "adam"}, "optimizer is for training"),
         ({"mode": "infer", "accumulate": 2}, "accumulate is for training"),
         ({"mode": "infer", "freeze": "backbone"}, "freeze is for training"),
         ({"mode": "infer", "checkpoint": "stages"}, "checkpoint is for training"),

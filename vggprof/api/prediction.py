@@ -107,7 +107,7 @@ def latency(  # noqa: PLR0913 - what can be asked
     single GPU, and the first two an ARCH text. Raises as `memory` does.
     """
     from vggprof.latency.answer import Wanted, answer
-    from vggprof.latency.predict import Execution
+    from vggprof.measurement import Execution
 
     if (changes or curve) and not isinstance(what, str):
         raise UsageError("a trace has one batch and one setup; changes and a curve need an ARCH")

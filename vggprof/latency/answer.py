@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from vggprof.errors import UsageError
 from vggprof.latency.curve import curve
-from vggprof.latency.predict import Execution, Stopwatch
+from vggprof.latency.predict import Stopwatch
 from vggprof.latency.report import LatencyReport, assumptions, changes_of, epoch_of
+from vggprof.measurement import Execution
 from vggprof.memory.forecast import Card, Forecast, Software
 from vggprof.trace import Setup, Trace
 

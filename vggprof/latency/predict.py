@@ -3,30 +3,24 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
 from vggprof.devices import Device
+from vggprof.errors import UsageError
 from vggprof.latency.coefficients import Coefficients, coefficients
 from vggprof.latency.host import Elapsed, run_queue
 from vggprof.latency.interval import Interval, interval
 from vggprof.latency.lowering import Lowering, Units
 from vggprof.latency.pricing import Bound, Price, Pricer, parts_of
 from vggprof.latency.work import CONVOLUTIONS, Part, Work
+from vggprof.measurement import Execution
 from vggprof.memory.forecast import Software, properties_of
 from vggprof.memory.rules import Platform
 from vggprof.memory.workspaces import scratch
 from vggprof.memory.workspaces.actions import Script, Workspace
 from vggprof.memory.workspaces.advisor import Advisor
 from vggprof.trace import Operator, Phase, Trace
-
-
-class Execution(StrEnum):
-    """How kernels are launched."""
-
-    EAGER = "eager"  # by the host, one after another
-    GRAPH = "graph"  # by the GPU, from a CUDA graph of the whole step
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,10 @@ class Latency:
 
 
 class Stopwatch:
-    """Predicts steps of one network and setup at any batch; close it, or use it in a with statement."""
+    """Predicts steps of one network and setup at any batch; close it, or use it in a with statement.
+
+    Raises UsageError for torch.compile, which makes other kernels of a network.
+    """
 
     def __init__(
         self,
@@ -85,6 +82,8 @@ class Stopwatch:
         execution: Execution = Execution.EAGER,
         fitted: Coefficients | None = None,
     ) -> None:
+        if execution is Execution.COMPILE:
+            raise UsageError("no time is predicted of what torch.compile makes; take eager or graph")
         self.execution = execution
         self.fitted = fitted or coefficients()
         self._traces = traces

@@ -7,7 +7,8 @@ from typing import Final
 from vggprof.devices import Device
 from vggprof.latency.curve import Curve
 from vggprof.latency.interval import LARGE_BATCH, Interval
-from vggprof.latency.predict import Execution, Latency, Stopwatch
+from vggprof.latency.predict import Latency, Stopwatch
+from vggprof.measurement import Execution
 from vggprof.memory.forecast import Software
 from vggprof.trace import Amp, Layout, Setup, Trace
 

@@ -141,7 +141,7 @@ _WORDS: dict[str, type[StrEnum]] = {
     "layout": Layout,
     "zero_grad": ZeroGrad,
 }
-_OF_TRAINING = ("accumulate", "freeze", "checkpoint", "zero_grad")
+_OF_TRAINING = ("optimizer", "accumulate", "freeze", "checkpoint", "zero_grad")
 DEFAULTS = {field.name: field.default for field in fields(Setup)}
 
 
