@@ -82,7 +82,7 @@ def test_a_warm_up_lasts(looks: Callable[[int], None]) -> None:
 
 @pytest.mark.parametrize(
     ("between", "steps"),
-    # The first look after three steps: at 7, 14 and 21 s, the third of which is beyond 20; or at 30 s at once.
+    # Looks from the third step on: at 7, 14 and 21 s, the last of which is beyond 20; or at 30 s at once.
     [(7 * S, 5), (30 * S, 3)],
 )
 def test_time_is_up_before_the_spread_is_reached(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vggprof.devices import Device, Range, custom_device, devices_named
 from vggprof.errors import UsageError
-from vggprof.measurement import Environment, Measurement
+from vggprof.measurement import Environment, Measurement, cudnn_release
 from vggprof.memory.forecast import Card, Software
 from vggprof.target import Target
 from vggprof.trace import Amp, Dtype, Setup
@@ -54,7 +54,7 @@ def _target(measurement: Measurement) -> Target:
     environment, conditions = measurement.environment, measurement.conditions
     return Target(
         torch=_release(environment),
-        cudnn=None if environment.cudnn is None else _cudnn(environment.cudnn),
+        cudnn=None if environment.cudnn is None else cudnn_release(environment.cudnn),
         tf32=conditions.tf32,
         deterministic=conditions.deterministic,
         benchmark=conditions.benchmark,
@@ -65,12 +65,6 @@ def _release(environment: Environment) -> str:
     """Return torch's release with the CUDA that it says, as a wheel is called: ``2.11.0+cu130``."""
     release = environment.torch.partition("+")[0]
     return f"{release}+cu{environment.cuda.replace('.', '')}" if environment.cuda else release
-
-
-def _cudnn(number: int) -> str:
-    """Return a version of cuDNN in words; cudnn_version.h: 91900 is 9.19.0, up to 8 it was 8907 for 8.9.7."""
-    major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
-    return f"{major}.{rest // 100}.{rest % 100}"
 
 
 def peak_flops(device: Device, setup: Setup, op: str, *, tf32: bool) -> int | None:

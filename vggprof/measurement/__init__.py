@@ -19,6 +19,7 @@ from vggprof.measurement.values import (
     Sensor,
     Status,
     Timing,
+    cudnn_release,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Status",
     "Summary",
     "Timing",
+    "cudnn_release",
     "median_interval",
     "read_measurements",
     "summarize",

@@ -69,6 +69,12 @@ class Environment:
     variables: tuple[tuple[str, str], ...] = ()  # of the environment, that change what torch does
 
 
+def cudnn_release(number: int) -> str:
+    """Return cuDNN's *number* as its release: 9.19.0 for 91900, and 8.9.7 for 8907 (cudnn_version.h)."""
+    major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
+    return f"{major}.{rest // 100}.{rest % 100}"
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Repeated measurements of one time. Raises ValueError for none at all, or marks of samples not there."""

@@ -14,6 +14,7 @@ from vggprof.devices.calibrations import Calibration, Method, Run
 from vggprof.devices.context import loading_here
 from vggprof.devices.here import GpuHere, survey, the_gpu
 from vggprof.errors import GpuUnavailable
+from vggprof.measurement import cudnn_release
 from vggprof.profiler.readings import Row, measured_run
 
 # Seconds for one run: a cold disk takes a minute to give torch and cuDNN.
@@ -76,7 +77,7 @@ def calibration_of(gpu: GpuHere, told: dict[Run, Told], *, driver: str | None, m
         driver=driver,
         torch=about["torch"],
         cuda=about["cuda"],
-        cudnn=_cudnn(about["cudnn"]),
+        cudnn=None if about["cudnn"] is None else cudnn_release(about["cudnn"]),
         loading=loading_here(),
         usable_bytes=about["total_memory"],
         method=method,
@@ -136,14 +137,6 @@ def _all_alone(seen: Sequence[bool | None]) -> bool | None:
     if False in seen:
         return False
     return None if None in seen else True
-
-
-def _cudnn(number: int | None) -> str | None:
-    """Return cuDNN's version, ``9.26.0`` for 92600 and, before 9, ``8.9.7`` for 8907."""
-    if number is None:
-        return None
-    major, rest = divmod(number, 10_000 if number >= 90_000 else 1000)
-    return f"{major}.{rest // 100}.{rest % 100}"
 
 
 def _now() -> str:

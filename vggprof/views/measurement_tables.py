@@ -5,7 +5,16 @@ from collections.abc import Iterator, Mapping
 from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
-from vggprof.measurement import Conditions, Environment, Measurement, Protocol, Status, Summary, summarize
+from vggprof.measurement import (
+    Conditions,
+    Environment,
+    Measurement,
+    Protocol,
+    Status,
+    Summary,
+    cudnn_release,
+    summarize,
+)
 from vggprof.units import format_bytes, format_count
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.measurement_memory import memory_blocks
@@ -156,11 +165,11 @@ def _is_of_passes(conditions: Conditions) -> bool:
 
 
 def _say_environment(environment: Environment) -> str:
-    """Return the software: ``torch 2.15.0, CUDA 13.2, cuDNN 91900, 8 threads``."""
+    """Return the software: ``torch 2.15.0, CUDA 13.2, cuDNN 9.26.0, 8 threads``."""
     parts = [
         f"torch {environment.torch}",
         f"CUDA {environment.cuda}" if environment.cuda else "",
-        f"cuDNN {environment.cudnn}" if environment.cudnn else "",
+        f"cuDNN {cudnn_release(environment.cudnn)}" if environment.cudnn else "",
         f"driver {environment.driver}" if environment.driver else "",
         plural(environment.threads, "thread") if environment.threads else "",
         *(f"{name}={value}" for name, value in environment.variables),
