@@ -206,7 +206,7 @@ def test_inference_is_a_forward_pass(tmp_path: Path) -> None:
 
 
 def test_the_median_is_that_of_torchs_own_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # By a clock that stands still while others have the processor, and in turns. Before the run that it times,
+    # By a clock that stands still while others have the processor, in turns. Before the run that it times,
     # torch's own runs two that it does not (Timer.timeit in torch/utils/benchmark/utils/timer.py), as we do.
     monkeypatch.setattr("vggprof.profiler.timing.perf_counter_ns", thread_time_ns)
     loop = loop_of(request(small(tmp_path), Setup(batch=8)))
