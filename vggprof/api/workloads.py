@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from vggprof.latency.report import LatencyReport
     from vggprof.memory.report import MemoryReport
+    from vggprof.trace import Trace
     from vggprof.workloads.dense import DenseReport
     from vggprof.workloads.doctor import Diagnosis
     from vggprof.workloads.fashion import FashionPlan, FashionReport
@@ -26,15 +28,21 @@ if TYPE_CHECKING:
     from vggprof.workloads.transfer import Transfer
 
 
-def stack(arch: str, setup: Setup | None = None) -> StackReport:
+def stack(arch: str, setup: Setup | None = None, target: Target | None = None) -> StackReport:
     """Return what each stack of convolutions of *arch* costs beside the one with its receptive field.
 
-    Raises ArchError for a factory, and as `vggprof.layers` does.
+    Times are predicted for the GPU of *target*, or the one that is here; without one there are none. Raises
+    ArchError for a factory, and as `vggprof.memory` does.
     """
     from vggprof.workloads.stack import stack_report
 
-    setup = setup or Setup()
-    return stack_report(arch, setup, lambda name: trace_arch(name, setup))
+    setup, place = setup or Setup(), target or Target()
+
+    def timing(trace: Trace) -> LatencyReport:
+        return latency(trace, target=place)
+
+    single = len(place.cards()) == 1
+    return stack_report(arch, setup, lambda name: trace_arch(name, setup), timing if single else None)
 
 
 def transfer(source: str, target: str, *, convolutions: int = CONVOLUTIONS, linear: int = LINEAR) -> Transfer:

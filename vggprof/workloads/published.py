@@ -38,6 +38,26 @@ class PublishedError:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedDifference:
+    """How much more one network errs than another, in the paper's words."""
+
+    config: str  # the better one, a column of Table 1
+    other: str
+    top1_percent_higher: float
+    method: str
+    source: str
+
+
+STACKS_AGAINST_SINGLE: Final = PublishedDifference(
+    config="B",
+    other="B with each pair of 3x3 convolutions replaced by a single 5x5 one",
+    top1_percent_higher=7.0,
+    method="centre crop",
+    source="Simonyan & Zisserman 2015, arXiv:1409.1556v6, section 4.1",
+)
+
+
 def config_of(arch: str) -> str | None:
     """Return the paper's configuration that *arch* is; None for another, or one with anything changed."""
     named = parse_arch(arch)
