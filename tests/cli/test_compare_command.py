@@ -1,14 +1,18 @@
 """vggprof compare on the command line: edits beside the original, what adds up in the JSON, and refusals."""
 
 import json
+import re
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import click
 import pytest
 
+from vggprof.cli.compare import compare_command
 from vggprof.cli.run import run
 from vggprof.devices import Survey
+from vggprof.spec.edits import EXAMPLES, OPTIONS, Change, Option, parse_edits
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +74,7 @@ def test_layers_are_aligned_as_asked(capsys: pytest.CaptureFixture[str]) -> None
         (["lenet5", "--what-if", "no lrn"], "edit 'no lrn': it changes nothing in lenet5"),
         (["m:f", "--what-if", "width 2"], "m:f is a factory, which is code; only specs can be edited"),
         (["lenet5", "--what-if", "stem stride 28"], "enlarge `input`, or pool less before it"),
-        (["lenet5"], "a comparison needs two architectures or more; got 1"),
+        (["lenet5"], "a comparison needs two architectures or more; got 1; name another, or an edit of it"),
     ],
 )
 def test_refusals_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,3 +95,15 @@ def test_names_never_become_markup(tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "\\_f\\_ alone holds" in shown
     assert " _f_ " not in shown
+
+
+def test_every_kind_of_edit_is_shown_where_edits_are_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "attribution.md").read_text(encoding="utf-8")
+    rows = page.partition("| edit | what it does |")[2].partition("Several are separated")[0]
+    listed = [edit for row in rows.splitlines() for edit in re.findall("`(.+?)`", row.split(" | ")[0])]
+    (option,) = (each for each in compare_command.params if each.name == "what_if")
+    assert isinstance(option, click.Option)
+    for shown in (re.findall("'([^';]+)'", option.help or ""), re.findall("'(.+?)'", EXAMPLES), listed):
+        edits = [parse_edits(each)[0].change for each in shown]
+        assert {type(edit) for edit in edits} == set(get_args(Change))
+        assert {edit.option for edit in edits if isinstance(edit, Option)} == set(OPTIONS)

@@ -67,7 +67,7 @@ def test_stages_line_up_by_how_far_the_input_was_halved() -> None:
         [("classifier",), ("classifier",)],
     ]
     assert lines[2].cells[0] == ScaleCell(
-        ("stage1",), layers=1, params=10, macs=100, output_bytes=40, saved_bytes=40
+        ("stage1",), layers=1, params=10, macs=100, macs_backward=200, output_bytes=40, saved_bytes=40
     )
 
 
@@ -75,7 +75,7 @@ def test_stages_of_one_scale_are_one_cell() -> None:
     rows = [layer("x", "stage1", extent=112, macs=5), layer("y", "stage2", extent=110, macs=7)]
     near = table("near", rows, [112, 110])
     lines = compare([profile_of(near), profile_of(ALEX)]).lines
-    assert lines[0].cells == (ScaleCell(("stage1", "stage2"), 2, 0, 12, 0, 0), None)
+    assert lines[0].cells == (ScaleCell(("stage1", "stage2"), 2, 0, 12, 24, 0, 0), None)
 
 
 @pytest.mark.parametrize("profiles", [[], [profile_of(ALEX)]])

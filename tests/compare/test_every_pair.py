@@ -113,6 +113,9 @@ def test_no_finding_contradicts_the_table(comparisons: list[Comparison]) -> None
         assert len(found) == len(against.findings)
         for finding in against.findings:
             assert finding.holds == (finding.value >= MOST if finding.belief else True), finding
+            assert all(0 <= float(share) <= 100 for share in re.findall(r"(-?[\d.]+)%", finding.text)), (
+                finding
+            )
         for name, ratio in (
             ("macs_ratio", ratios.macs),
             ("params_ratio", ratios.params),
@@ -132,6 +135,11 @@ def test_no_finding_contradicts_the_table(comparisons: list[Comparison]) -> None
                 at[difference.stage] += difference.value if difference.quantity == "macs" else 0
             shares = {stage: value / sum(at.values()) for stage, value in at.items()}
             assert found["macs_where"].value == max(shares.values())
+        if "belief_parameters" in found and found["belief_parameters"].holds:
+            assert ratios.params is not None
+            assert ratios.macs is not None
+            assert (ratios.params > 1) == (ratios.macs > 1)
+            assert max(ratios.params, 1 / ratios.params) ** 2 >= max(ratios.macs, 1 / ratios.macs) >= 1.05
         if "belief_depth" in found:
             split = splits[Quantity.MACS]
             depth = sum(part.value for part in split.parts if part.cause is Cause.DEPTH)

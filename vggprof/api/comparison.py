@@ -42,7 +42,10 @@ def compare(  # noqa: PLR0913 - what can be asked
     """
     subjects = [*what, *(_edited(what[-1], edits) for edits in what_if if what)]
     if len(subjects) < 2:
-        raise UsageError(f"a comparison needs two architectures or more; got {len(subjects)}")
+        raise UsageError(
+            f"a comparison needs two architectures or more; got {len(subjects)}; name another, or an edit of "
+            "it to set beside it (what_if, --what-if)"
+        )
     aligned = None if align is None else word(Alignment, align)
     profiles = tuple(_profiles(subjects, setup, target or Target()))
     if measurements is None:

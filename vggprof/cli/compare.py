@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     "--what-if",
     metavar="EDIT",
     multiple=True,
-    help="Set an edit of the last ARCH, a spec, beside it: 'stage1 stride 4', '1x1 for 3x3', 'input 112', "
-    "'width 0.5', 'no classifier', 'no lrn', 'add batch_norm'. Several in one are separated by ';'.",
+    help="Set an edit of the last ARCH, a spec, beside it: 'stage1 stride 4', 'conv5_* kernel 1', "
+    "'conv1_1 channels 32', '1x1 for 3x3', 'input 112', 'width 0.5', 'no classifier', 'no lrn', "
+    "'add batch_norm', 'dense', 'single kernels' (docs/attribution.md says what each does). Several in one "
+    "are separated by ';'.",
 )
 @click.option(
     "--align",

@@ -7,69 +7,86 @@ from math import log
 from vggprof.analyzers import CLASSIFIER, LayerRow
 from vggprof.compare.attribution import Quantity
 from vggprof.compare.causes import Cause
-from vggprof.compare.pair import MOST, Finding, Pair, say_place
+from vggprof.compare.pair import MOST, NOTABLE, TOLD, Finding, Pair, say_place
 from vggprof.compare.profile import Profile
 
 
 def beliefs(pair: Pair) -> Iterator[Finding]:
     """Yield the beliefs that the pair can be asked about."""
-    if pair.work_differs:
-        yield from _parameters(pair)
-        yield from _depth(pair)
+    yield from _parameters(pair)
+    yield from _depth(pair)
     yield from _pooling(pair)
     yield from _classifier(pair)
 
 
 def _parameters(pair: Pair) -> Iterator[Finding]:
-    params, (what, cost) = pair.by_scale(lambda row: row.params), _cost(pair)
-    more_params, more_cost = sum(params.values()), sum(cost.values())
-    if not more_params or not more_cost:
+    """Yield whether the cost grows as the parameters do, and at the same scale of the input."""
+    timed = pair.split(Quantity.STEP_MS) is not None
+    split = pair.notable(Quantity.STEP_MS if timed else Quantity.MACS)
+    params = _shares(pair.by_scale(lambda row: row.params))
+    cost = _shares(_layer_ms(pair) if timed else pair.by_scale(lambda row: row.macs))
+    had, has = (profile.table.totals.params for profile in (pair.first, pair.second))
+    if split is None or not had or not has or not params or not cost:
         return
-    scale = max(params, key=lambda key: params[key] / more_params)
-    share = cost[scale] / more_cost
+    ratio, what = split.second / split.first, "the time" if timed else "MACs"
+    scale = max(params, key=lambda scale: params[scale])
     yield _belief(
         "belief_parameters",
         "more parameters make it slower",
-        share,
-        f"{params[scale] / more_params:.1%} of the difference in parameters is {say_place(scale)}, and "
-        f"{share:.1%} of the difference in {what}.",
-        "holds where the scale with most of the difference in parameters has at least half of that in time, "
-        "or in MACs where no time is known",
+        min(cost[scale], log(has / had) / log(ratio)),
+        f"Parameters are {has / had:.2f} x, {what} {ratio:.2f} x. Of the difference in parameters "
+        f"{_say_share(params[scale])} is {say_place(scale)}, and of that in {what}{' of layers' * timed} "
+        f"{_say_share(cost[scale])}.",
+        "the lesser of two: the share that the scale with most of the difference in parameters has of that "
+        "in time (in MACs where no time is known); and the logarithm of the ratio of parameters over that of "
+        f"times. Holds from one half; asked where times differ by {NOTABLE:.0%}",
     )
 
 
-def _cost(pair: Pair) -> tuple[str, Mapping[str, float]]:
-    """Return at each scale how much more the second network's layers cost, and in what that is."""
-    times = [pair.first.times, pair.second.times]
-    if None in times:
-        return "MACs", pair.by_scale(lambda row: row.macs)
+def _shares(more: Mapping[str, float]) -> Mapping[str, float]:
+    """Return what each scale has of a difference; nothing where there is none."""
+    whole = sum(more.values())
+    return {scale: value / whole for scale, value in more.items()} if whole else {}
+
+
+def _say_share(share: float) -> str:
+    """Return a share of a difference for people, who know none below nothing or above all."""
+    if share > 1:
+        return "more than all" if share >= 1 + TOLD else "all"
+    return f"{share:.1%}" if share > 0 else "nothing"
+
+
+def _layer_ms(pair: Pair) -> Mapping[str, float]:
+    """Return at each scale how much longer the second network's layers take."""
     more: defaultdict[str, float] = defaultdict(float)
     for profile, sign in ((pair.first, -1), (pair.second, 1)):
         said = profile.scales()
         for layer, ms in profile.layer_ms().items():
             more[said[layer]] += sign * ms
-    return "the time of layers", more
+    return more
 
 
 def _depth(pair: Pair) -> Iterator[Finding]:
-    split = pair.split(Quantity.MACS)
-    assert split is not None
+    split = pair.notable(Quantity.MACS)
     had, has = (sum(row.macs > 0 for row in p.table.rows) for p in (pair.first, pair.second))
-    factor = split.causes.get(Cause.DEPTH, 1.0)
-    share = log(factor) / log(split.second / split.first) or 0.0
+    if split is None or had == has:
+        return
+    ratio, factor = split.second / split.first, split.causes.get(Cause.DEPTH, 1.0)
+    share = log(factor) / log(ratio)
     yield _belief(
         "belief_depth",
         "more layers are why",
         share,
-        f"{has} layers with weights at work against {had} make {factor:.2f} x of the "
-        f"{split.second / split.first:.2f} x in MACs, {share:.1%} of the logarithm.",
-        "holds where depth has at least half of the logarithm of the ratio of MACs",
+        f"{has} layers with MACs against {had} make the MACs {factor:.2f} x; all causes together make them "
+        f"{ratio:.2f} x.{f' By logarithm that is {share:.1%}.' if 0 <= share <= 1 else ''}",
+        "the share of depth in the logarithm of the ratio of MACs. Holds from one half; asked where the "
+        f"numbers of layers differ, and MACs by {NOTABLE:.0%}",
     )
 
 
 def _pooling(pair: Pair) -> Iterator[Finding]:
     rows = pair.second.table.rows
-    pools = [row for row in rows if "pool" in row.op.lower()]
+    pools = [row for row in rows if "pool" in row.op.lower() and not row.macs]
     moved = sum(map(_moved, rows))
     if not pools or not moved:
         return
@@ -115,7 +132,7 @@ def _share_of_step(profile: Profile, layers: Set[str]) -> float | None:
 
 
 def _belief(name: str, claim: str, share: float, text: str, rule: str) -> Finding:
-    return Finding(name, claim, share >= MOST, share, text, rule)
+    return Finding(name, claim, share >= MOST, share or 0.0, text, rule)
 
 
 def _moved(row: LayerRow) -> int:

@@ -62,6 +62,7 @@ class ScaleCell:
     layers: int
     params: int
     macs: int
+    macs_backward: int
     output_bytes: int
     saved_bytes: int
 
@@ -187,6 +188,7 @@ def _cell(groups: Sequence[LayerGroup]) -> ScaleCell:
         layers=sum(len(group.rows) for group in groups),
         params=sum(total.params for total in totals),
         macs=sum(total.macs for total in totals),
+        macs_backward=sum(total.macs_backward for total in totals),
         output_bytes=sum(total.output_bytes for total in totals),
         saved_bytes=sum(total.saved_bytes for total in totals),
     )

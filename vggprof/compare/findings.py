@@ -1,6 +1,6 @@
 """What the numbers of a pair say, most important first; a claim that does not hold for it is not made."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from vggprof.compare.attribution import Quantity, Split
@@ -32,7 +32,7 @@ def _macs(pair: Pair) -> Iterator[Finding]:
         "how much work one forward pass is",
         ratio,
         f"{b} does {ratio:.2f} x the MACs of {a} in a forward pass: "
-        f"{format_count(int(split.second))} against {format_count(int(split.first))}.",
+        f"{_both(format_count(int(split.second)), format_count(int(split.first)))}.",
         rule="where both have MACs",
     )
     yield from _made_of("macs_causes", "MACs", split)
@@ -40,19 +40,20 @@ def _macs(pair: Pair) -> Iterator[Finding]:
 
 def _made_of(name: str, what: str, split: Split) -> Iterator[Finding]:
     """Say the causes of a ratio, what drives it first, what works against it last."""
-    upward = split.second > split.first
+    ratio, upward = split.second / split.first, split.second > split.first
     told = [(c, f) for c, f in split.causes.items() if abs(f - 1) >= TOLD]
     told.sort(key=lambda cause: cause[1], reverse=upward)
-    if not told or (told[0][1] > 1) != upward:
+    if not told or abs(ratio - 1) < TOLD:
         return
     said = say_names([f"{cause.said} {factor:.2f} x" for cause, factor in told])
     main, factor = told[0]
     yield _statement(
         name,
-        f"{main.said} is what changes the {what} most",
+        f"{main.said} {'raises' if upward else 'lowers'} the {what} most",
         factor,
-        f"What makes the {what} {split.second / split.first:.2f} x: {said}.",
-        rule=f"the largest factor in the direction of the ratio; factors within {TOLD} of 1 are not told",
+        f"What makes the {what} {ratio:.2f} x: {said}.",
+        rule="the largest factor in the direction of the ratio; factors, and ratios, within "
+        f"{TOLD} of 1 are not told",
     )
 
 
@@ -67,24 +68,24 @@ def _time(pair: Pair) -> Iterator[Finding]:
         "how long a step takes",
         ratio,
         f"A step of {b} takes {ratio:.2f} x as long as one of {a}: "
-        f"{split.second:.2f} ms against {split.first:.2f} ms.",
+        f"{_both(f'{split.second:.2f} ms', f'{split.first:.2f} ms')}.",
         rule="where both times are known",
     )
     yield from _made_of("time_causes", "time", split)
 
 
 def _where(pair: Pair) -> Iterator[Finding]:
+    a, b = pair.names
     more = pair.by_scale(lambda row: row.macs)
     difference = sum(more.values())
     if difference:
         scale = max(more, key=lambda key: more[key] / difference)
-        share = more[scale] / difference
+        part = _part(difference, more[scale], _say_macs, say_place(scale), rest="elsewhere")
         yield _statement(
             "macs_where",
             f"the largest part of the difference in MACs is {say_place(scale)}",
-            share,
-            f"Of the MACs that {pair.names[1]} does {_more(difference)}, {share:.1%} are "
-            f"{say_place(scale)}: {format_count(abs(more[scale]))} of {format_count(abs(difference))}.",
+            more[scale] / difference,
+            f"{b} does {_more(difference, _say_macs)} than {a}: {part}.",
             rule="the scale of the input with the largest share of the difference",
         )
 
@@ -97,7 +98,7 @@ def _params(pair: Pair) -> Iterator[Finding]:
             "params_ratio",
             "how many parameters there are",
             has / had,
-            f"{b} has {has / had:.2f} x the parameters of {a}: {has:,} against {had:,}.",
+            f"{b} has {has / had:.2f} x the parameters of {a}: {_both(f'{has:,}', f'{had:,}')}.",
             rule="where both have parameters",
         )
     layer = pair.second.table.biggest.params
@@ -138,39 +139,31 @@ def _peak(pair: Pair) -> Iterator[Finding]:
     split = pair.split(Quantity.PEAK_RESERVED_BYTES) or pair.split(Quantity.PEAK_ALLOCATED_BYTES)
     if split is None:
         return
-    reserved = split.quantity is Quantity.PEAK_RESERVED_BYTES
+    holds = "reserves" if split.quantity is Quantity.PEAK_RESERVED_BYTES else "holds"
     ratio = split.second / split.first
     yield _statement(
         "peak_ratio",
         "how much memory is held at the peak",
         ratio,
-        f"At its peak {b} {'reserves' if reserved else 'holds'} {ratio:.2f} x the memory of {a}: "
-        f"{format_bytes(int(split.second))} against {format_bytes(int(split.first))}.",
+        f"At its peak {b} {holds} {ratio:.2f} x the memory of {a}: "
+        f"{_both(format_bytes(int(split.second)), format_bytes(int(split.first)))}.",
         rule="of what is reserved on the card; of tensors alone where there is none",
     )
-    yield from _peak_cause(pair, split, with_fragments=reserved)
-
-
-def _peak_cause(pair: Pair, split: Split, *, with_fragments: bool) -> Iterator[Finding]:
     difference = int(split.second - split.first)
-    if not difference:
-        return
-    more = {name: _held(pair, causes) for name, causes in _GROUPS.items()}
-    if with_fragments:
-        more["fragmentation"] = _held(pair, (Cause.FRAGMENTATION,))
-    name = max(more, key=lambda key: more[key] / difference)
-    share = more[name] / difference
-    yield _statement(
-        "peak_cause",
-        f"the peaks differ most in {name}",
-        share,
-        f"Of what {pair.names[1]} holds {_more(difference)} at its peak, {share:.1%} is {name}: "
-        f"{format_bytes(abs(more[name]))} of {format_bytes(abs(difference))}.",
-        rule="the group of kinds with the largest share of the difference",
-    )
+    if difference:
+        more = {name: _held(pair, causes) for name, causes in GROUPS.items()}
+        name = max(more, key=lambda key: more[key] / difference)
+        part = _part(difference, more[name], format_bytes, f"of {name}", rest="of all else")
+        yield _statement(
+            "peak_cause",
+            f"the peaks differ most in {name}",
+            more[name] / difference,
+            f"At its peak {b} {holds} {_more(difference, format_bytes)} than {a}: {part}.",
+            rule="the group of kinds with the largest share of the difference",
+        )
 
 
-def _held(pair: Pair, causes: Sequence[Cause]) -> int:
+def _held(pair: Pair, causes: tuple[Cause, ...]) -> int:
     """Return how much more of *causes* the second network holds."""
     had, has = (sum(s.nbytes for s in p.shares if s.cause in causes) for p in (pair.first, pair.second))
     return has - had
@@ -189,11 +182,30 @@ def _largest_batch(pair: Pair) -> Iterator[Finding]:
         )
 
 
-def _more(difference: int) -> str:
-    return "more" if difference > 0 else "less"
+def _say_macs(n: int) -> str:
+    return f"{format_count(n)} MACs"
 
 
-_GROUPS: dict[str, tuple[Cause, ...]] = {
+def _more(difference: int, say: Callable[[int], str]) -> str:
+    """Return ``2.70 G MACs more``, ``2.30 MiB less``."""
+    return f"{say(abs(difference))} {'more' if difference > 0 else 'less'}"
+
+
+def _part(difference: int, part: int, say: Callable[[int], str], where: str, *, rest: str) -> str:
+    """Say the *part* of a difference that is *where*; if that is more than all, also what is elsewhere."""
+    told = f"{_more(part, say)} {where}"
+    if part / difference > 1:
+        return f"{told} and {_more(difference - part, say)} {rest}"
+    return f"{told}, {part / difference:.1%} of it"
+
+
+def _both(second: str, first: str) -> str:
+    """Return ``2 ms against 1 ms``, and one of them where they read the same."""
+    return second if second == first else f"{second} against {first}"
+
+
+# What the peak is made of, in words; each cause that is held is in one of them.
+GROUPS: dict[str, tuple[Cause, ...]] = {
     "state that no batch changes (weights, gradients, optimizer)": STATE,
     "saved activations": (Cause.SAVED_ACTIVATIONS,),
     "activations that are not saved": (Cause.PASSING_ACTIVATIONS,),
@@ -202,6 +214,7 @@ _GROUPS: dict[str, tuple[Cause, ...]] = {
     "temporaries": (Cause.TEMPORARIES,),
     "workspaces": (Cause.WORKSPACES,),
     "slack": (Cause.SLACK,),
+    "what is reserved but not allocated (fragmentation)": (Cause.FRAGMENTATION,),
 }
 _STATEMENTS: tuple[Callable[[Pair], Iterator[Finding]], ...] = (
     _time,

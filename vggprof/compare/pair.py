@@ -12,6 +12,8 @@ from vggprof.compare.profile import Profile
 MOST = 0.5
 # Factors nearer to 1 than this are not told: they would be printed as 1.00 x.
 TOLD = 0.005
+# A ratio nearer to 1 than this is no difference that asks for a reason.
+NOTABLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,10 @@ class Pair:
         """Return what the ratio of *quantity* is made of, if both have some of it."""
         return next((s for s in self.splits if s.quantity is quantity and s.first and s.second), None)
 
-    @property
-    def work_differs(self) -> bool:
-        """Whether the networks' MACs differ by more than is worth a word."""
-        split = self.split(Quantity.MACS)
-        return split is not None and abs(split.second / split.first - 1) >= TOLD
+    def notable(self, quantity: Quantity) -> Split | None:
+        """Return what `split` does, if the networks differ enough in *quantity* to ask why."""
+        split = self.split(quantity)
+        return split if split is not None and abs(split.second / split.first - 1) >= NOTABLE else None
 
     def by_scale(self, quantity: Callable[[LayerRow], int]) -> Mapping[str, int]:
         """Return at each scale how much more of *quantity* the second network's layers have."""

@@ -33,7 +33,7 @@ REMOVABLE: dict[str, type[ops.Op]] = {
     "batch_norm": ops.BatchNorm,
 }
 OPTIONS = ("stride", "kernel", "channels")
-_EXAMPLES = (
+EXAMPLES = (
     "'stage1 stride 4', 'conv5_* kernel 1', 'conv1_1 channels 32', '1x1 for 3x3', 'input 3x112x112', "
     "'width 0.5', 'no classifier', 'no lrn' (or dropout, or batch_norm), 'add batch_norm', 'dense', "
     "'single kernels'"
@@ -122,7 +122,7 @@ def parse_edits(text: str) -> tuple[Edit, ...]:
     """Return the edits that *text* says. Raises UsageError for what is none, with the nearest word."""
     parts = [" ".join(part.split()) for part in text[:MAX_CHARACTERS].split(";")]
     if len(text) > MAX_CHARACTERS or not all(parts):
-        refuse(text[:60], f"it is empty or too long; edits are {_EXAMPLES}")
+        refuse(text[:60], f"it is empty or too long; edits are {EXAMPLES}")
     return tuple(Edit(part, _change(part)) for part in parts)
 
 
@@ -152,7 +152,7 @@ def _change(text: str) -> Change:  # noqa: PLR0911 - a form each
             return Option(selector, option, _whole(text, value, most))
         case words:
             near = did_you_mean(words[0], ("input", "width", "no", "add", "dense", "single"))
-            return refuse(text, f"it is none{near}; edits are {_EXAMPLES}")
+            return refuse(text, f"there is no such edit{near}; edits are {EXAMPLES}")
 
 
 def _long(word: str) -> str:

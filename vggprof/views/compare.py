@@ -64,6 +64,11 @@ _ALIGNED = {
     Alignment.ORDER: "Layers are held against those as far along the way from the input.",
     Alignment.RESOLUTION: "Layers are held against those at the same resolution, relative to the input's.",
 }
+_TIMES = (
+    "The time is split by resolution: more work is MACs of forward and backward, and all the time where one "
+    "network has none; time per MAC below 1 is work done better; outside of layers are the optimizer, the "
+    "loss, and waiting."
+)
 _PEAK_ON_CARD = (
     "Peaks are of PyTorch's allocator on that GPU, workspaces included (those that are not known at the high "
     "end of their range), the CUDA context not. Where a training does not fit they are those of a card "
@@ -107,24 +112,31 @@ def compare_document(comparison: Comparison) -> Document:
     on = () if comparison.gpu is None else (f"on {comparison.gpu}",)
     times = dict.fromkeys(f"Time {source}" for source in comparison.time_sources if source is not None)
     aligned = dict.fromkeys(_ALIGNED[each.alignment] for each in comparison.against)
+    shown = {split.quantity for against in comparison.against for split in _splits(against)}
+    timed = (_TIMES,) if Quantity.STEP_MS in shown else ()
     peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
     blocks: tuple[Block, ...] = (
         Lines((say_setup(first.setup), *on, *times)),
         Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
         *(block for each in comparison.against for block in _why(each, comparison)),
         Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
-        Notes("How to read this", (_FACTORS, *aligned, *CONVENTION, peaks)),
+        Notes("How to read this", (_FACTORS, *timed, *aligned, *CONVENTION, peaks)),
         Notes("Assumed", comparison.assumptions),
     )
     title = f"{', '.join(arch.name for arch in others)} against {first.name}"
     return Document(title, tuple(block for block in blocks if not isinstance(block, Notes) or block.items))
 
 
+def _splits(against: Against) -> list[Split]:
+    """Return what the ratios are made of; without those to nothing, and of nothing."""
+    return [split for split in against.splits if split.first and split.second]
+
+
 def _why(against: Against, comparison: Comparison) -> Iterator[Block]:
     """Yield what the ratios of one network are made of, and what that says."""
     first = comparison.archs[0].name
     scales = [say_scale(line.halvings) for line in comparison.lines]
-    splits = [split for split in against.splits if split.first and split.second]
+    splits = _splits(against)
     title = f"{against.name} / {first}"
     if splits:
         columns = [Column(_SPLITS[split.quantity], Unit.RATIO) for split in splits]
