@@ -1,11 +1,15 @@
 """``vggprof latency``, whole."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from measurement_made import GPU
 
 from vggprof.cli.run import run
+from vggprof.measurement import Conditions, Measurement, Samples, Status, Timing, write_measurements
+from vggprof.trace import Setup
 
 ARGS = ["latency", "lenet5", "--batch", "16", "--gpu", "Tesla V100 SXM2 16GB"]
 
@@ -49,3 +53,40 @@ def test_a_plot_goes_with_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_epoch_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*ARGS, "--dataset-size", "0"]) == 2
     assert "no epoch" in capsys.readouterr().err
+
+
+def measured(path: Path, *, device_name: str = "Tesla V100-SXM2-16GB", step_ms: float = 20.0) -> Path:
+    """A file with one measurement of LeNet-5 that a card far slower than its generation made."""
+    environment = replace(GPU, device_name=device_name, total_memory_bytes=None)
+    samples = Samples((step_ms,) * 50)
+    made = Measurement(
+        Conditions("lenet5", Setup(batch=16), "cuda"), environment, Status.OK, timing=Timing("", samples)
+    )
+    write_measurements([made], path)
+    return path
+
+
+def test_a_measurement_draws_times_to_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    told = ["--measurements", str(measured(tmp_path / "runs.jsonl"))]
+    assert run([*ARGS, "--format", "json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["refined"] is None
+    assert run([*ARGS, *told, "--format", "json"]) == 0
+    refined = json.loads(capsys.readouterr().out)
+    assert refined["refined"]["sources"] == ["lenet5 at batch 16, training, 50 steps"]
+    factors = refined["refined"]["factors"]
+    assert set(factors) == {"fp32_lanes", "tensor_cores", "bandwidth", "launch", "host"}
+    assert factors["host"] > 1.1  # a small network waits for its host
+    step = "step_ms"
+    assert plain["prediction"][step]["likely"] < refined["prediction"][step]["likely"] < 20
+    assert run([*ARGS, *told]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "drawn to those measured on such a GPU: lenet5 at batch 16, training, 50 steps." in out
+    assert f"an operator on the host {factors['host']:.2f}" in out
+
+
+def test_a_measurement_of_another_gpu_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = measured(tmp_path / "runs.jsonl", device_name="NVIDIA GeForce RTX 3090")
+    assert run([*ARGS, "--measurements", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "no times of steps on Tesla V100 SXM2 16GB: it is of NVIDIA GeForce RTX 3090" in said

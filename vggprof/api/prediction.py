@@ -22,6 +22,8 @@ from vggprof.trace.traces import Traces
 from vggprof.units import parse_bytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vggprof.latency.report import LatencyReport
 
 
@@ -99,13 +101,17 @@ def latency(  # noqa: PLR0913 - what can be asked
     changes: bool = False,
     curve: bool = False,
     dataset_size: int | None = None,
+    measurements: str | Path | None = None,
 ) -> LatencyReport:
     """Return how long a step takes on the GPU of *target*, on the one that is here, or on a ladder of cards.
 
     *execution* is ``eager`` or ``graph``. With *changes* it says what would gain how much, with *curve* it
     has the times over batch sizes, with *dataset_size* the time of an epoch of so many images; these need a
-    single GPU, and the first two an ARCH text. Raises as `memory` does.
+    single GPU, and the first two an ARCH text. What `calibrate` measured on such a GPU with that torch
+    draws the times to it, and so do those of *measurements*, a file or the name of a run. Raises as `memory`
+    does, as `find` does for *measurements*, and UsageError where they have no time of the GPU.
     """
+    from vggprof.api.refining import refined_cards
     from vggprof.latency.answer import Wanted, answer
     from vggprof.measurement import Execution
 
@@ -119,9 +125,18 @@ def latency(  # noqa: PLR0913 - what can be asked
         return retraced(replace(first.setup, batch=batch)) if other and retraced else first
 
     wanted = Wanted(word(Execution, execution), changes=changes, curve=curve, dataset_images=dataset_size)
-    return answer(
-        Traces(at), target.cards(), first.setup, software=target.software(), wanted=wanted, retraced=retraced
+    cards = target.cards()
+    refined, notes = refined_cards(cards, measurements)
+    found = answer(
+        Traces(at),
+        cards,
+        first.setup,
+        software=target.software(),
+        wanted=wanted,
+        retraced=retraced,
+        refined=refined,
     )
+    return replace(found, assumptions=(*found.assumptions, *notes))
 
 
 def predicted_memory(  # noqa: PLR0913 - what a report can have

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 @click.option("--changes", is_flag=True, help="Try what would change it: layout, precision, graph, batch.")
 @click.option("--plot", is_flag=True, help="Draw images a second over batch sizes, below a table.")
 @click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the same into FILE.")
+@click.option(
+    "--measurements",
+    metavar="FILE|RUN",
+    help="Draw times to these, of such a GPU: a file of `vggprof measure --record`, or a run.",
+)
 @output_options
 def latency_command(  # noqa: PLR0913 - an option each
     arch: str,
@@ -43,11 +48,13 @@ def latency_command(  # noqa: PLR0913 - an option each
     changes: bool,
     plot: bool,
     svg: Path | None,
+    measurements: str | None,
 ) -> None:
     """Show how long a step of ARCH takes on a GPU, layer by layer, and what bounds it.
 
     Without --gpu, and without a GPU here, a ladder of common cards answers. Times are predictions with an
-    interval that holds 80 of 100 measurements.
+    interval that holds 80 of 100 measurements. What was measured on such a GPU, by `vggprof calibrate` or in
+    --measurements, draws them nearer, and the answer says so.
     """
     from vggprof import api, views
 
@@ -62,6 +69,7 @@ def latency_command(  # noqa: PLR0913 - an option each
         changes=changes,
         curve=plot or drawing is not None,
         dataset_size=dataset_size,
+        measurements=measurements,
     )
     out.write(views.latency(report, out.form) + (f"\n{views.latency_plot(report)}" if plot else ""))
     if drawing is not None:

@@ -90,8 +90,16 @@ def remember(calibration: Calibration) -> Path:
     return path
 
 
+def times_file(calibration: Calibration) -> Path:
+    """Return the place of the times that were measured with *calibration*: a file of measurements beside it.
+
+    There is none where no step could be timed.
+    """
+    return (calibration_folder() / _file_name(calibration)).with_suffix(".jsonl")
+
+
 def forget(gpu: str = "") -> tuple[Calibration, ...]:
-    """Drop the calibrations of *gpu* (words of its name, or its UUID; all without) and return them.
+    """Drop the calibrations of *gpu*, with their times (words of its name, or its UUID), and return them.
 
     Raises UsageError where a file cannot be removed, FileFormatError for one that is damaged, which stays.
     """
@@ -100,6 +108,7 @@ def forget(gpu: str = "") -> tuple[Calibration, ...]:
     for path, calibration in files:
         if calibration in chosen:
             try:
+                path.with_suffix(".jsonl").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise UsageError(f"{path} cannot be removed: {error.strerror}") from error

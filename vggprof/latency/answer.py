@@ -1,11 +1,12 @@
 """From a network's traces and cards to the whole answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vggprof.errors import UsageError
 from vggprof.latency.curve import curve
 from vggprof.latency.predict import Stopwatch
+from vggprof.latency.refinement import Refinement
 from vggprof.latency.report import LatencyReport, assumptions, changes_of, epoch_of
 from vggprof.measurement import Execution
 from vggprof.memory.forecast import Card, Forecast, Software
@@ -39,18 +40,19 @@ def answer(  # noqa: PLR0913 - what a prediction is made from
     software: Software,
     wanted: Wanted,
     retraced: Callable[[Setup], Trace] | None = None,
+    refined: Mapping[str, Refinement] | None = None,
 ) -> LatencyReport:
     """Return how long a step takes on each of *cards*, and what else is *wanted*.
 
     *traces* gives the trace at a batch, *retraced* that of another setup; without it only changes that need
-    no other setup are tried. Raises
-    UsageError where something is wanted of one card and there are several.
+    no other setup are tried. *refined* has, by the name of a GPU, what was measured on it. Raises UsageError
+    where something is wanted of one card and there are several.
     """
     if wanted.single and len(cards) != 1:
         raise UsageError("an epoch, a curve and changes need a card, and no GPU is here; name one with --gpu")
 
     def watch(execution: Execution) -> Stopwatch:
-        return Stopwatch(traces, software, execution=execution)
+        return Stopwatch(traces, software, execution=execution, refined=refined)
 
     with watch(wanted.execution) as now:
         found = tuple(now.predict(setup.batch, card.device) for card in cards)

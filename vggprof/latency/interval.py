@@ -23,12 +23,14 @@ class Interval:
             raise UsageError(f"{self.low} to {self.likely} to {self.high} ms is no interval")
 
 
-def interval(likely: float, *, batch: int, spread: Spread, measured: bool) -> Interval:
+def interval(likely: float, *, batch: int, spread: Spread, measured: bool, narrowed: float = 1.0) -> Interval:
     """Return the interval around *likely* ms: a factor up and down.
 
-    It is wider for small batches, and where nothing was *measured* of the GPU's generation.
+    It is wider for small batches, and where nothing was *measured* of the GPU's generation. *narrowed* is the
+    power that the factor is taken by, where the GPU itself was measured.
     """
     factor = spread.large if batch >= LARGE_BATCH else spread.small
     if not measured:
         factor *= spread.unmeasured
+    factor **= narrowed
     return Interval(likely / factor, likely, likely * factor)

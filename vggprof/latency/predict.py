@@ -2,17 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from vggprof.devices import Device
 from vggprof.errors import UsageError
 from vggprof.latency.coefficients import Coefficients, coefficients
+from vggprof.latency.factors import Factors, with_factors
 from vggprof.latency.host import Elapsed, run_queue
 from vggprof.latency.interval import Interval, interval
 from vggprof.latency.lowering import Lowering, Units
 from vggprof.latency.pricing import Bound, Price, Pricer, parts_of
+from vggprof.latency.refinement import Refinement, slopes
 from vggprof.latency.work import CONVOLUTIONS, Part, Work
 from vggprof.measurement import Execution
 from vggprof.memory.forecast import Software, properties_of
@@ -61,6 +63,7 @@ class Latency:
     layers: tuple[LayerLatency, ...]
     named: int  # convolution passes whose algorithm cuDNN named
     ruled: int  # those whose algorithm a rule chose
+    refined: Refinement | None = None  # by what was measured on this GPU
 
     @property
     def images_per_s(self) -> float:
@@ -68,10 +71,19 @@ class Latency:
         return 1000 * self.images / self.step.likely
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The kernels of a step, in order, and how it went by."""
+
+    prices: tuple[Price, ...]
+    elapsed: Elapsed
+
+
 class Stopwatch:
     """Predicts steps of one network and setup at any batch; close it, or use it in a with statement.
 
-    Raises UsageError for torch.compile, which makes other kernels of a network.
+    *refined* has, by the name of a GPU, what measurements on it made of the coefficients. Raises UsageError
+    for torch.compile, which makes other kernels of a network.
     """
 
     def __init__(
@@ -81,12 +93,14 @@ class Stopwatch:
         *,
         execution: Execution = Execution.EAGER,
         fitted: Coefficients | None = None,
+        refined: Mapping[str, Refinement] | None = None,
     ) -> None:
         if execution is Execution.COMPILE:
             raise UsageError("no time is predicted of what torch.compile makes; take eager or graph")
         self.execution = execution
         self.fitted = fitted or coefficients()
-        self._traces = traces
+        self.traces = traces
+        self._refined = refined or {}
         self._software = software
         self._advisor = Advisor(software.cudnn)
 
@@ -100,20 +114,33 @@ class Stopwatch:
 
     def predict(self, batch: int, device: Device) -> Latency:
         """Return what a step at *batch* takes on *device*."""
-        return self.of_trace(self._traces(batch), device)
+        return self.of_trace(self.traces(batch), device)
 
     def of_trace(self, trace: Trace, device: Device) -> Latency:
         """Return what the last step of *trace* takes on *device*."""
-        prices, last = self.prices(trace, device), trace.steps - 1
-        numbered = [(index, op) for index, op in enumerate(trace.operators) if op.step == last]
-        host_s = 0.0 if self.execution is Execution.GRAPH else 1e-6 * self.fitted.host_us
-        elapsed = run_queue(numbered, _by_operator(prices), host_s=host_s)
-        return _latency(self, trace, device, prices=prices, elapsed=elapsed)
+        work, refinement = self.work(trace, device), self._refined.get(device.name)
+        if refinement is None:
+            ran = self.run(trace, device, work)
+            return _latency(self, trace, device, ran=ran)
 
-    def prices(self, trace: Trace, device: Device) -> tuple[Price, ...]:
-        """Return what each kernel of the last step of *trace* takes on *device*, in order."""
-        pricer = Pricer(device, self.fitted, graph=self.execution is Execution.GRAPH)
-        return tuple(map(pricer.price, self.work(trace, device)))
+        def step_s(factors: Factors) -> tuple[float]:
+            return (self.run(trace, device, work, factors).elapsed.total_s,)
+
+        _, (row,) = slopes(step_s, refinement.logs)
+        narrowed = refinement.narrowing(row, trace.setup.batch)
+        ran = self.run(trace, device, work, refinement.factors)
+        return replace(_latency(self, trace, device, ran=ran, narrowed=narrowed), refined=refinement)
+
+    def run(
+        self, trace: Trace, device: Device, work: tuple[Work, ...], factors: Factors | None = None
+    ) -> "Ran":
+        """Return what the *work* of the last step of *trace* takes on *device*, with *factors* of its own."""
+        fitted = with_factors(self.fitted, device.architecture, factors) if factors else self.fitted
+        graph, last = self.execution is Execution.GRAPH, trace.steps - 1
+        prices = tuple(map(Pricer(device, fitted, graph=graph).price, work))
+        numbered = [(index, op) for index, op in enumerate(trace.operators) if op.step == last]
+        host_s = 0.0 if graph else 1e-6 * fitted.host_us
+        return Ran(prices, run_queue(numbered, _by_operator(prices), host_s=host_s))
 
     def work(self, trace: Trace, device: Device) -> tuple[Work, ...]:
         """Return the work of the last step of *trace*, as torch would run it on *device*."""
@@ -153,10 +180,9 @@ def _by_operator(prices: tuple[Price, ...]) -> dict[int, tuple[Price, ...]]:
     return found
 
 
-def _latency(
-    watch: Stopwatch, trace: Trace, device: Device, *, prices: tuple[Price, ...], elapsed: Elapsed
-) -> Latency:
+def _latency(watch: Stopwatch, trace: Trace, device: Device, *, ran: Ran, narrowed: float = 1.0) -> Latency:
     measured = watch.fitted.of(device.architecture).measured
+    prices, elapsed = ran.prices, ran.elapsed
 
     def within(*phases: Phase) -> Interval:
         seconds = sum(elapsed.by_phase.get(phase, 0.0) for phase in phases)
@@ -165,6 +191,7 @@ def _latency(
             batch=trace.setup.batch,
             spread=watch.fitted.spread,
             measured=measured,
+            narrowed=narrowed,
         )
 
     training = trace.setup.training

@@ -6,8 +6,10 @@ from typing import Final
 
 from vggprof.devices import Device
 from vggprof.latency.curve import Curve
+from vggprof.latency.factors import Factor
 from vggprof.latency.interval import LARGE_BATCH, Interval
 from vggprof.latency.predict import Latency, Stopwatch
+from vggprof.latency.refinement import Refinement
 from vggprof.measurement import Execution
 from vggprof.memory.forecast import Software
 from vggprof.trace import Amp, Layout, Setup, Trace
@@ -127,12 +129,34 @@ def _assumed(
             "interval is wider."
         )
     for latency in cards:
+        if latency.refined is not None:
+            yield _refined(latency, latency.refined)
         if not latency.measured:
             generation = f"{latency.device.name} ({latency.device.architecture})"
             yield (
                 f"{generation}: nothing of its generation was measured; it takes the shares of the others, "
                 "with a wider interval."
             )
+
+
+# What each factor is of, after "Against its generation, ".
+_FACTORS: Final = {
+    Factor.LANES: "arithmetic on fp32 lanes",
+    Factor.TENSOR: "arithmetic on tensor cores",
+    Factor.TRAFFIC: "what the memory bounds",
+    Factor.LAUNCH: "a launch",
+    Factor.HOST: "an operator on the host",
+}
+
+
+def _refined(latency: Latency, refinement: Refinement) -> str:
+    """Say what was measured on the GPU of *latency*, and what came of it."""
+    factors = ", ".join(f"{_FACTORS[name]} {value:.2f}" for name, value in refinement.factors.items())
+    return (
+        f"{latency.device.name}: its times are drawn to those measured on such a GPU: "
+        f"{'; '.join(refinement.sources)}. Times of its generation become, times: {factors}. The interval "
+        f"of the step ends {latency.step.high / latency.step.likely:.2f} times up and down."
+    )
 
 
 def _algorithms(software: Software, cards: Sequence[Latency]) -> Iterator[str]:

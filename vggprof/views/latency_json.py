@@ -3,6 +3,7 @@
 from vggprof.latency.curve import Curve
 from vggprof.latency.interval import Interval
 from vggprof.latency.predict import Latency, LayerLatency
+from vggprof.latency.refinement import Refinement
 from vggprof.latency.report import Change, Epoch, LatencyReport
 from vggprof.views.json import Json
 
@@ -37,7 +38,15 @@ def _device(card: Latency) -> dict[str, Json]:
         "images_per_s": card.images_per_s,
         "host_bound": card.host_bound,
         "bounds_ms": {bound.value: ms for bound, ms in card.bounds_ms.items()},
+        "refined": None if card.refined is None else _refined(card.refined),
         "layers": [_layer(layer) for layer in card.layers],
+    }
+
+
+def _refined(refinement: Refinement) -> Json:
+    return {
+        "sources": list(refinement.sources),
+        "factors": {factor.value: value for factor, value in refinement.factors.items()},
     }
 
 
