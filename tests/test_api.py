@@ -11,6 +11,8 @@ from torch import nn
 
 import vggprof
 from vggprof import api
+from vggprof.memory.report import CardReport
+from vggprof.memory.verdict import Status
 from vggprof.trace import Trace
 
 BATCH = 4
@@ -154,6 +156,23 @@ def test_the_largest_batch_does_not_depend_on_the_one_asked_about() -> None:
     found = {report.cards[0].largest_batch for report in reports}
     assert len(found) == 1
     assert (found.pop() or 0) > 64
+
+
+def test_the_largest_batches_are_edges_of_their_verdicts() -> None:
+    """The context is a range of some hundred MiB, so that the largest batch is TIGHT."""
+    target = vggprof.Target(gpu_memory="2GiB", torch="2.15")
+
+    def card(batch: int) -> CardReport:
+        return vggprof.memory("lenet5", vggprof.Setup(batch=batch), target).cards[0]
+
+    largest = card(1).largest
+    assert largest is not None
+    assert 0 < largest.sure < largest.likely
+    edges = (largest.sure, largest.sure + 1, largest.likely)
+    assert [card(batch).prediction.status for batch in edges] == [Status.FITS, Status.TIGHT, Status.TIGHT]
+    assert card(largest.likely).prediction.shown.fits
+    beyond = card(largest.likely + 1).prediction
+    assert beyond.machine.capacity_bytes is None  # what is shown is a card without end: likely it fails
 
 
 def test_an_old_gpu_is_said_to_be_one() -> None:

@@ -9,8 +9,8 @@ from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.composition import Composition, compose
 from vggprof.memory.place import Place
 from vggprof.memory.run import End, Machine, run
-from vggprof.memory.timeline import Allocate, Ask, Need, Timeline
-from vggprof.memory.verdict import Prediction, Room, Status, _is_exact, _status, predict
+from vggprof.memory.timeline import Allocate, Ask, Need, Release, Timeline
+from vggprof.memory.verdict import Prediction, Room, Status, _is_exact, _status, fits, predict, surely_fits
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
 from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
@@ -82,6 +82,34 @@ def test_between_the_ends_it_is_tight() -> None:
         Status.TIGHT,
         Status.OOM,
     ]
+
+
+@pytest.mark.parametrize("answer", [ANSWER, NOBODY])
+@pytest.mark.parametrize("mib", [196, 215, 216, 235, 236, 255, 256, 265, 266, 267])
+def test_what_surely_fits_is_what_gets_that_verdict(mib: int, answer: Answer | NoAnswer) -> None:
+    """With the workspace 196, 216 or 266 MiB are needed, by the context; without one 20 less."""
+    place, line = room(mib, context=Range(80 * MIB, 100 * MIB, 150 * MIB)), small_timeline()
+    verdict = predict(line, {WORKSPACE: answer}, place).status
+    assert surely_fits(line, {WORKSPACE: answer}, place) is (verdict is Status.FITS)
+    assert fits(line, {WORKSPACE: answer}, place) is (mib >= 216)
+
+
+def test_what_fits_after_a_retry_may_not_fit_with_more_room() -> None:
+    """100 MiB come and go; 102, 40 and 40 follow, the first 40 go, and 50 are asked for.
+
+    On 200 MiB, the high end, a retry gives the 100 back for the 102, and another one the 40 for the 50. On
+    204, the likely end, the 102 fit beside the 100, in which both 40 find place: it cannot be given back, and
+    there is neither room for 50 more than 202 nor for them in the 40 and 20 that are free in it.
+    """
+    needs = tuple(
+        Need(size * MIB, size * MIB, Kind.PARAMETER, 0, None, "") for size in (100, 102, 40, 40, 50)
+    )
+    events = (Allocate(0), Release(0), Allocate(1), Allocate(2), Allocate(3), Release(2), Allocate(4))
+    line = replace(small_timeline(), needs=needs, events=events)
+    place = room(300, context=Range(90 * MIB, 96 * MIB, 100 * MIB))
+    assert run(line, {}, place.machine(End.HIGH), End.HIGH).retries == 2
+    assert predict(line, {}, place).status is Status.TIGHT
+    assert not surely_fits(line, {}, place)
 
 
 def test_a_missing_answer_is_a_range_and_not_a_guess() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -11,7 +12,7 @@ from vggprof import api, views
 from vggprof.devices import find_device, ladder
 from vggprof.forms import Form
 from vggprof.memory.allocator import AllocatorConfig
-from vggprof.memory.forecast import Card, Forecast, Software
+from vggprof.memory.forecast import Card, Forecast, LargestBatches, Software
 from vggprof.memory.report import MemoryReport, report
 from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.memory.workspaces.targets import Choice
@@ -56,6 +57,7 @@ def test_one_card_stands_at_the_top_of_the_json_too(small: MemoryReport) -> None
     assert result["verdict"] == device["verdict"]
     assert device["verdict"]["status"] == "FITS"
     assert device["verdict"]["oom"] is device["verdict"]["largest_batch"] is None
+    assert device["verdict"]["largest_batch_fits"] is None
     assert result["marks"][0]["phase"] == "model"
     assert result["peak"]["allocated_bytes"] == sum(result["breakdown_bytes"].values())
     assert result["prediction"]["peak_allocated_bytes_low"] >= result["tensors"]["peak"]["allocated_bytes"]
@@ -87,6 +89,25 @@ def test_an_oom_says_where_and_how_much(too_large: MemoryReport) -> None:
     assert result["verdict"]["spare_bytes"] < 0 < oom["requested_bytes"]
     assert (oom["step"], oom["layer"] is None) == (0, False)
     assert oom["message"].startswith("CUDA out of memory. Tried to allocate ")
+
+
+@pytest.mark.parametrize(
+    ("likely", "sure", "said"),
+    [
+        (9, 9, "Largest batch that fits: 9"),
+        (9, 7, "Largest batch that fits: 9, which is TIGHT; 7 is the largest that FITS"),
+        (9, 0, "Largest batch that fits: 9, which is TIGHT; none FITS"),
+        (0, 0, "Largest batch that fits: 0"),
+    ],
+)
+def test_the_largest_batch_that_is_tight_is_not_alone(
+    small: MemoryReport, likely: int, sure: int, said: str
+) -> None:
+    card = replace(small.cards[0], largest=LargestBatches(likely, sure))
+    searched = replace(small, cards=(card,))
+    assert views.memory(searched, Form.TABLE).splitlines()[4] == said
+    verdict = parsed(searched)["verdict"]
+    assert (verdict["largest_batch"], verdict["largest_batch_fits"]) == (likely, sure)
 
 
 def test_csv_is_one_table(several: MemoryReport) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +14,7 @@ from vggprof.memory.rules import Platform
 from vggprof.memory.run import Answers
 from vggprof.memory.search import largest_batch
 from vggprof.memory.timeline import Timeline, timeline
-from vggprof.memory.verdict import Prediction, Room, fits, predict
+from vggprof.memory.verdict import Prediction, Room, fits, predict, surely_fits
 from vggprof.memory.workspaces.advisor import Advisor
 from vggprof.memory.workspaces.blas import BlasSettings
 from vggprof.memory.workspaces.convolution import CudnnSettings
@@ -47,6 +48,14 @@ class Card:
     notes: tuple[str, ...] = ()  # sentences on how these were chosen
 
 
+@dataclass(frozen=True, slots=True)
+class LargestBatches:
+    """Edges of what fits on a card: batches that do where the next one does not; 0 where none does."""
+
+    likely: int
+    sure: int  # at every end of what is not known; at most `likely`
+
+
 class Forecast:
     """Predictions for one network and setup at any batch; close it, or use it in a with statement.
 
@@ -78,6 +87,14 @@ class Forecast:
     def largest_batch(self, card: Card, *, start: int = 32) -> int:
         """Return the largest batch that likely fits on *card*; unknown workspaces count at their high end."""
         return largest_batch(lambda batch: fits(*self.asked(batch, card)), start=start)
+
+    def largest_batches(self, card: Card, *, start: int = 32) -> LargestBatches:
+        """Return the largest batch that likely fits on *card*, and the largest that gets the verdict FITS."""
+        asked = cache(lambda batch: self.asked(batch, card))
+        likely = largest_batch(lambda batch: fits(*asked(batch)), start=start)
+        if not likely or surely_fits(*asked(likely)):
+            return LargestBatches(likely, likely)
+        return LargestBatches(likely, largest_batch(lambda batch: surely_fits(*asked(batch)), start=start))
 
     def asked(self, batch: int, card: Card) -> tuple[Timeline, Answers, Room]:
         """Return what the allocator of *card* is asked at *batch*, with cuDNN's answers, and its room."""

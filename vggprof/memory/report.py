@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vggprof.analyzers import TensorMemory, tensor_memory
 from vggprof.devices.calibrations import SOURCE
 from vggprof.memory.composition import Composition, compose
-from vggprof.memory.forecast import Card, Forecast, Software
+from vggprof.memory.forecast import Card, Forecast, LargestBatches, Software
 from vggprof.memory.recording import Recording
 from vggprof.memory.recording import record as record_run
 from vggprof.memory.run import Answers, End
@@ -35,8 +35,18 @@ class CardReport:
 
     card: Card
     prediction: Prediction
-    largest_batch: int | None = None  # None where it was not searched for
+    largest: LargestBatches | None = None  # None where they were not searched for
     least_process_bytes: int | None = None  # that the training would get through with, where it does not fit
+
+    @property
+    def largest_batch(self) -> int | None:
+        """The largest batch that likely fits, which may be TIGHT; None where it was not searched for."""
+        return None if self.largest is None else self.largest.likely
+
+    @property
+    def largest_batch_fits(self) -> int | None:
+        """The largest batch of which the verdict is FITS; None where it was not searched for."""
+        return None if self.largest is None else self.largest.sure
 
     @property
     def spare_bytes(self) -> int:
@@ -95,7 +105,7 @@ def report(
     line, answers, room = forecast.asked(batch, card)
     prediction = predict(line, answers, room)
     failing = prediction.machine.capacity_bytes is None
-    largest = _largest_batch(forecast, card, None if failing else batch) if search else None
+    largest = _largest(forecast, card, None if failing else batch) if search else None
     least = least_process_bytes(line, answers, room, prediction) if failing else None
     composition = compose(line, answers, prediction)
     only = CardReport(card, prediction, largest, least)
@@ -103,11 +113,11 @@ def report(
     return _with_recording(reported, line, answers, room) if record else reported
 
 
-def _largest_batch(forecast: Forecast, card: Card, fitting: int | None) -> int:
-    """Return the largest batch that fits; from *fitting*, where that is beyond the edge that is found."""
-    largest = forecast.largest_batch(card)
-    if fitting is not None and fitting > largest:
-        return forecast.largest_batch(card, start=fitting)
+def _largest(forecast: Forecast, card: Card, fitting: int | None) -> LargestBatches:
+    """Return the largest batches; from *fitting*, where that is beyond the edge that is found."""
+    largest = forecast.largest_batches(card)
+    if fitting is not None and fitting > largest.likely:
+        return forecast.largest_batches(card, start=fitting)
     return largest
 
 

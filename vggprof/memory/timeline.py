@@ -110,9 +110,12 @@ class _Builder:
     def operator(self, number: int) -> None:
         """Write what the operator does, with its outputs where its rule places them."""
         operator = self._trace.operators[number]
+        script = self._script(operator)
+        if not script:
+            return
         outputs = _outputs_by_position(operator)
         taken: dict[str, int] = {}
-        for action in self._script(operator):
+        for action in script:
             match action:
                 case Output(index):
                     self._place(outputs.get(index))

@@ -97,6 +97,7 @@ def _verdict(card: CardReport) -> dict[str, Json]:
         **_range("usable_bytes", Estimate(usable.low, usable.likely, usable.high)),
         "spare_bytes": card.spare_bytes,
         "largest_batch": card.largest_batch,
+        "largest_batch_fits": card.largest_batch_fits,
         "oom": None if failure is None else _oom(failure, prediction.oom_message),
     }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vggprof.memory.forecast import Software
+from vggprof.memory.forecast import LargestBatches, Software
 from vggprof.memory.report import CardReport
 from vggprof.memory.run import Failure
 from vggprof.memory.verdict import Status
@@ -21,13 +21,20 @@ def verdict(only: CardReport) -> Iterator[str]:
     most, high = prediction.process.high, prediction.usable.high
     if prediction.usable_bytes < most <= high:
         yield f"Up to {format_bytes(high)} may be usable; of so much it takes up to {format_bytes(most)}."
-    if only.largest_batch is not None:
-        yield f"Largest batch that fits: {only.largest_batch}"
+    if only.largest is not None:
+        yield f"Largest batch that fits: {_say_largest(only.largest)}"
     if prediction.status is Status.TIGHT:
         yield "Tight: it fits if what is not known exactly turns out well, and not if it turns out badly."
     if prediction.failure is not None:
         yield say_failing(prediction.failure)
         yield f"PyTorch will say: {prediction.oom_message}"
+
+
+def _say_largest(largest: LargestBatches) -> str:
+    if largest.sure == largest.likely:
+        return str(largest.likely)
+    sure = f"{largest.sure} is the largest that FITS" if largest.sure else "none FITS"
+    return f"{largest.likely}, which is TIGHT; {sure}"
 
 
 def say_software(software: Software) -> str:

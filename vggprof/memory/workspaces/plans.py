@@ -77,10 +77,11 @@ def in_torch_order(
     filterEngineConfigs, plan_errata_exception and run_single_conv in ATen/native/cudnn/Conv_v8.cpp. Versions
     differ in how many they ask for at once, not in the order.
     """
+    broken = _broken_engines(query, capability, cudnn_version)
     return tuple(
         plan
         for plan in plans
-        if not _filtered(plan, query, settings) and not _erratum(plan, query, capability, cudnn_version)
+        if not _filtered(plan, query, settings) and not (broken and plan.engine in broken)
     )
 
 
@@ -117,15 +118,16 @@ _ERRATA = (
 )
 
 
-def _erratum(plan: Plan, query: CudnnQuery, capability: tuple[int, int], cudnn_version: int) -> bool:
-    """Whether torch passes over *plan* as known to be broken."""
-    return any(
-        (rule.operation, rule.engine) == (query.operation, plan.engine)
+def _broken_engines(query: CudnnQuery, capability: tuple[int, int], cudnn_version: int) -> frozenset[int]:
+    """Return the engines that torch passes over for *query* as known to be broken."""
+    return frozenset(
+        rule.engine
+        for rule in _ERRATA
+        if rule.operation is query.operation
         and rule.start <= cudnn_version
         and (rule.end is None or cudnn_version < rule.end)
         and rule.capability in (None, capability)
         and (not rule.only_3d or len(query.x.shape) > 4)
-        for rule in _ERRATA
     )
 
 
