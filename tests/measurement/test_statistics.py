@@ -1,7 +1,9 @@
 """What samples come to: by hand, against the standard library, and the bootstrap against its exact form."""
 
 import statistics
+from itertools import count
 from math import comb
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -43,25 +45,31 @@ def test_figures_are_in_order_and_scale_with_the_samples(values: tuple[float, ..
     assert twice.spread == pytest.approx(once.spread)
 
 
-@pytest.mark.parametrize("count", [5, 11, 31])
-def test_the_interval_is_that_of_the_exact_bootstrap_distribution(count: int) -> None:
+@pytest.mark.parametrize("n", [5, 11, 31])
+def test_the_interval_is_that_of_the_exact_bootstrap_distribution(n: int) -> None:
     # Of n values, n odd, the median of n draws is at most the k-th smallest when (n + 1) / 2 draws or more
     # are, each with probability k / n (Efron 1979, Bootstrap Methods, section 3).
     def at_most(rank: float) -> float:
-        share = min(max(int(rank), 0), count) / count
-        middle = (count + 1) // 2
-        return sum(
-            comb(count, hits) * share**hits * (1 - share) ** (count - hits)
-            for hits in range(middle, count + 1)
-        )
+        share = min(max(int(rank), 0), n) / n
+        middle = (n + 1) // 2
+        return sum(comb(n, hits) * share**hits * (1 - share) ** (n - hits) for hits in range(middle, n + 1))
 
-    low, high = median_interval([float(rank) for rank in range(1, count + 1)])
+    low, high = median_interval([float(rank) for rank in range(1, n + 1)])
     noise = 0.02  # of 1,000 draws at 2.5 %, four standard deviations
     assert at_most(low - 1) <= 0.025 + noise
     assert at_most(low) >= 0.025 - noise
     assert at_most(high - 1) <= 0.975 + noise
     assert at_most(high) >= 0.975 - noise
-    assert low < (count + 1) / 2 < high
+    assert low < (n + 1) / 2 < high
+
+
+def test_the_interval_holds_the_middle_95_percent_of_1000_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Medians 0, 1, ..., 999, whatever is drawn from: 2.5 % of the way along them is 0.025 x 999 = 24.975.
+    medians = count()
+    drawing = SimpleNamespace(choices=lambda _values, k: [float(next(medians))] * k)
+    monkeypatch.setattr("vggprof.measurement.statistics.Random", lambda _seed: drawing)
+    assert median_interval([5.0, 6.0, 7.0]) == pytest.approx((24.975, 999 - 24.975))
+    assert next(medians) == 1000
 
 
 def test_the_interval_is_the_same_each_time_and_narrows_with_more_samples() -> None:
@@ -75,6 +83,11 @@ def test_a_single_sample_is_certain_of_itself() -> None:
     summary = summarize(Samples((7.5,)))
     assert summary.median_low_ms == summary.median_high_ms == summary.median_ms == 7.5
     assert summary.spread == summary.std_ms == 0
+
+
+def test_times_of_nothing_have_no_spread() -> None:
+    assert summarize(Samples((0.0, 0.0, 1.0))).spread == 0
+    assert summarize(Samples((1.0, 2.0))).throttled == 0
 
 
 def test_no_samples_are_refused() -> None:

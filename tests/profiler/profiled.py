@@ -53,7 +53,7 @@ def build(fault="no"):
     return Net(fault)
 """
 
-QUICK = Plan(steps=3, warmup_s=0, limit_s=120)
+QUICK = Plan(steps=3, warmup_s=0)
 
 
 def small(folder: Path) -> str:

@@ -19,6 +19,8 @@ from vggprof.profiler import isolation
 from vggprof.profiler.plan import Plan
 from vggprof.trace import Setup
 
+PATIENCE_S = 600  # on a machine that may be busy
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
@@ -103,8 +105,8 @@ def children(parent: int) -> list[int]:
 
 
 def has_ended(handle: int) -> bool:
-    """Return whether the process of *handle* ends, as it has to, within a minute."""
-    ready, _, _ = select.select([handle], [], [], 60)
+    """Return whether the process of *handle* ends, as it has to."""
+    ready, _, _ = select.select([handle], [], [], PATIENCE_S)
     os.close(handle)
     return bool(ready)
 
@@ -146,7 +148,7 @@ def test_an_interrupt_keeps_what_is_done_of_a_sweep(tmp_path: Path) -> None:
         (child,) = children(process.pid)
         handle = os.pidfd_open(child)
         process.send_signal(signal.SIGINT)
-        shown, said = process.communicate(timeout=120)
+        shown, said = process.communicate(timeout=PATIENCE_S)
     assert has_ended(handle)
     assert process.returncode == 130
     assert said.splitlines()[-1] == "Interrupted"

@@ -64,6 +64,7 @@ def test_memory_is_marked_and_every_allocation_recorded() -> None:
         (step, phase) for step in range(3) for phase in ("input", "output", "loss", "backward", "optimizer")
     ]
     assert marks == [(None, "start"), (None, "model"), *steps]
+    assert (found.marks[0].allocated_bytes, found.marks[0].reserved_bytes) == (0, 0)
     held = 0
     for number, event in enumerate(found.events):
         if number in found.event_marks:
@@ -111,6 +112,7 @@ def test_a_limit_stands_in_for_a_small_card() -> None:
     assert found.memory is not None
     assert found.memory.events[-1].action in {"oom", "free_completed", "segment_free"}
     assert any(event.action == "oom" and event.address is None for event in found.memory.events)
+    assert found.memory.context_bytes is None or found.memory.context_bytes < 2**30, "none of it is PyTorch's"
 
 
 def test_a_crash_leaves_nothing_on_the_gpu(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from itertools import count, cycle
 import pytest
 
 from vggprof.profiler.plan import Plan
-from vggprof.profiler.timing import HostClock, timed, warm_up
+from vggprof.profiler.timing import HostClock, Stopwatch, timed, warm_up
+from vggprof.trace import Phase
 
 MS, S = 10**6, 10**9
 
@@ -24,6 +25,41 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     every(0)
     return every
+
+
+class Ticks:
+    """A clock that is a millisecond further at each look; its times are whole before the device is done."""
+
+    name = "ticks"
+
+    def __init__(self) -> None:
+        self.looks, self.done = 0, 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return self.looks
+
+    def wait(self) -> None:
+        self.done = self.looks
+
+    def ms(self, begin: float, end: float) -> float:
+        assert end <= self.done, "the device has not come that far"
+        return end - begin
+
+
+def test_the_parts_of_a_step_and_what_the_host_took(looks: Callable[[int], None]) -> None:
+    looks(2 * MS)
+    watch = Stopwatch(Ticks())
+
+    def step() -> None:
+        for phase in (Phase.INPUT, Phase.FORWARD, Phase.LOSS, Phase.BACKWARD, Phase.OPTIMIZER):
+            with watch.phase(phase):
+                pass
+
+    # Begin, two looks at each of five phases, end: eleven ticks from the first to the last. The host's own
+    # clock is looked at before the step and when it is issued.
+    expected = {"step": 11, "forward": 1 + 1, "backward": 1, "optimizer": 1, "host_step": 2}
+    assert [watch.time(step), watch.time(step)] == [expected, expected]
 
 
 def test_steady_steps_are_few() -> None:
