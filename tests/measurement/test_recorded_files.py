@@ -217,13 +217,14 @@ def test_a_driver_that_says_nothing(tmp_path: Path) -> None:
     assert (memory.process_bytes, memory.gpu_bytes, memory.context_bytes) == (None, None, None)
 
 
-def test_the_edge_of_what_fits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device_free", [None, 2**20])  # torch has it in the place of an OOM's address
+def test_the_edge_of_what_fits(device_free: int | None, tmp_path: Path) -> None:
     searched = config(batch=0, capacity_gib=8, optimizer="sgd")
     row = {"config": searched, "largest_batch": 96, "first_failing": 97, "message": "CUDA out of memory."}
     events = {
         "config": searched,
         "fits": {"events": [["a", 512, 4096]], "marks": []},
-        "fails": {"events": [["a", 512, 4096], ["o", 1024, None]], "marks": []},
+        "fails": {"events": [["a", 512, 4096], ["o", 1024, device_free]], "marks": []},
     }
     fits, fails = read_measurements(written(tmp_path, "oom", [row], [events]))
     assert (fits.status, fits.conditions.setup.batch) == (Status.OK, 96)
