@@ -135,6 +135,20 @@ def test_without_the_gpu_there_are_no_readings(driver: FakeDriver, install: Inst
     assert not sensors.throttled()
 
 
+def test_a_driver_that_fails_at_the_end_is_no_error(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(driver: FakeDriver) -> int:
+        driver.open -= 1
+        return int(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    install(BusyDriver((FakeGpu(),)))
+    monkeypatch.setattr(FakeDriver, "_nvmlShutdown", fail)
+    with watched("1") as sensors:
+        sensors.look()
+    assert sensors.readings
+
+
 def test_a_lost_gpu_gives_no_reading(install: Install) -> None:
     install(BusyDriver((FakeGpu(),), milliwatts=Code(pynvml.NVML_ERROR_GPU_IS_LOST)))
     with watched("1") as sensors:

@@ -1,10 +1,10 @@
 """What a GPU does at this moment, as NVML says it: memory, clocks, heat, power, and what holds it back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from vggprof.devices.nvml import Asked, NvmlFailed, session
+from vggprof.devices.nvml import Asked, NvmlFailed, Session, session
 
 # Reasons for a lower clock that slow work down, by the constant's name in nvml.h ("Clock Throttle Reasons");
 # an idle GPU, clocks that were asked for and the like are left out.
@@ -64,14 +64,20 @@ def gpu_with_uuid(uuid: str) -> Iterator[Gpu | None]:
 
     It is the number as CUDA has it, before which NVML puts ``GPU-`` or ``MIG-``.
     """
-    try:
-        with session() as nvml:
-            named = (nvml.ask("nvmlDeviceGetHandleByUUID", f"{kind}-{uuid}") for kind in ("GPU", "MIG"))
-            handle = next((found for found in named if found is not None), None)
-            driver = nvml.ask("nvmlSystemGetDriverVersion")
-            yield None if handle is None else Gpu(Asked(nvml.library, handle), driver)
-    except NvmlFailed:
-        yield None
+    with ExitStack() as stack:
+        stack.enter_context(suppress(NvmlFailed))  # a driver that does not even say goodbye
+        try:
+            gpu = _named(uuid, stack.enter_context(session()))
+        except NvmlFailed:
+            gpu = None
+        yield gpu
+
+
+def _named(uuid: str, nvml: Session) -> Gpu | None:
+    handles = (nvml.ask("nvmlDeviceGetHandleByUUID", f"{kind}-{uuid}") for kind in ("GPU", "MIG"))
+    handle = next((found for found in handles if found is not None), None)
+    driver = nvml.ask("nvmlSystemGetDriverVersion")
+    return None if handle is None else Gpu(Asked(nvml.library, handle), driver)
 
 
 def _held_by(pid: int, asked: Asked) -> int | None:
