@@ -8,13 +8,14 @@ what stands between `<!-- name -->` and `<!-- end -->` is replaced.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import exp
 from pathlib import Path
 
 from pages import Tables, filled, share
 
 from vggprof import api
 from vggprof.analyzers import tensor_memory
-from vggprof.compare import Comparison, Quantity, compare, profile
+from vggprof.compare import Cause, Comparison, Quantity, compare, profile, say_scale
 from vggprof.latency.predict import Latency
 from vggprof.target import Target
 from vggprof.trace import Kind, Setup
@@ -25,6 +26,7 @@ TARGET = Target(gpu="RTX 3060", torch="2.15", allocator="")
 CUDNN = "9.26.0.51"
 BATCH, BATCHES = 32, (1, 32, 128)
 PAIR = ("alexnet", "vgg11")
+TIME_CAUSES = (Cause.MORE_WORK, Cause.TIME_PER_MAC, Cause.OUTSIDE)
 EDITS = (
     "stage1 stride 4",
     "stage1 stride 2",
@@ -106,12 +108,15 @@ def by_operator() -> Iterator[list[str]]:
 
 
 def time_causes() -> Iterator[list[str]]:
-    """Yield what the ratio of the predicted times is made of. Needs cuDNN."""
-    (against,) = api.compare(PAIR, Setup(batch=BATCH), TARGET).against
-    (split,) = (split for split in against.splits if split.quantity is Quantity.STEP_MS)
-    for cause, factor in sorted(split.causes.items(), key=lambda item: -item[1]):
-        yield [cause.said, times(factor)]
-    yield ["product", times(split.second / split.first)]
+    """Yield what the ratio of the predicted times is made of, a row a resolution. Needs cuDNN."""
+    found = api.compare(PAIR, Setup(batch=BATCH), TARGET)
+    (split,) = (split for split in found.against[0].splits if split.quantity is Quantity.STEP_MS)
+    factors = {(part.stage, part.cause): exp(part.value) for part in split.parts}
+    for stage in (*(say_scale(line.halvings) for line in found.lines), None):
+        parts = (times(factors.get((stage, cause))) for cause in TIME_CAUSES)
+        yield [stage or "no layer", *parts, times(split.stages[stage])]
+    causes = (times(split.causes[cause]) for cause in TIME_CAUSES)
+    yield ["product", *causes, times(split.ratio)]
 
 
 TABLES: Tables = {
@@ -121,7 +126,7 @@ TABLES: Tables = {
     ),
     "kinds": (("held at the peak", *(f"{arch}, batch {batch}" for batch in BATCHES for arch in PAIR)), kinds),
     "steps": (("network", "a step", "interval", "/ alexnet"), steps),
-    "time": (("cause", "vgg11 / alexnet"), time_causes),
+    "time": (("resolution", *(cause.said for cause in TIME_CAUSES), "product"), time_causes),
     "operators": (("layers", *PAIR), by_operator),
 }
 
