@@ -16,7 +16,7 @@ from vggprof.memory.forecast import Card, Forecast, LargestBatches, Software
 from vggprof.memory.report import MemoryReport, report
 from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.memory.workspaces.targets import Choice
-from vggprof.trace import Setup
+from vggprof.trace import Setup, ZeroGrad
 from vggprof.trace.traces import Traces
 
 SOFTWARE = Software((2, 15), (13, 0), Choice(None, None), CudnnSettings(), AllocatorConfig(torch=(2, 15)))
@@ -121,6 +121,15 @@ def test_csv_is_one_table(several: MemoryReport) -> None:
     told = [card.prediction for card in several.cards]
     assert cards == [(prediction.device.name, prediction.status.value, "", "") for prediction in told]
     assert {(row["card"], row["verdict"]) for row in rows if row["what"] != "card"} == {("", "")}
+
+
+def test_the_loop_that_is_assumed_is_the_one_that_was_traced(small: MemoryReport) -> None:
+    other = reported("lenet5", Setup(batch=2, accumulate=3, zero_grad=ZeroGrad.ZERO), "RTX 3060")
+    plain, said = (" ".join(each.assumptions) for each in (small, other))
+    assert "zero_grad(set_to_none=True)" in plain
+    assert "micro-batches" not in plain
+    assert "zero_grad(set_to_none=False)" in said
+    assert "Each step moves in and runs 3 micro-batches" in said
 
 
 def test_what_the_numbers_rest_on_is_said(small: MemoryReport) -> None:

@@ -20,7 +20,7 @@ from vggprof.memory.verdict import (
     least_process_bytes,
     predict,
 )
-from vggprof.trace import Amp, Setup
+from vggprof.trace import Amp, Setup, ZeroGrad
 
 if TYPE_CHECKING:
     from vggprof.memory.advice import Advised
@@ -209,11 +209,17 @@ def _loop(setup: Setup) -> Iterator[str]:
             "step binds them again."
         )
         return
+    freed = setup.zero_grad is ZeroGrad.NONE
     yield (
-        "The loop is the plain one: the batch moves in, zero_grad(set_to_none=True), forward, cross entropy, "
-        "backward, step; the batch, the output and the loss stay bound until the next step binds them again. "
-        "No validation in between."
+        f"The loop is the plain one: the batch moves in, zero_grad(set_to_none={freed}), forward, cross "
+        "entropy, backward, step; the batch, the output and the loss stay bound until the next step binds "
+        "them again. No validation in between."
     )
+    if setup.accumulate > 1:
+        yield (
+            f"Each step moves in and runs {setup.accumulate} micro-batches, one after the other; zero_grad "
+            "comes before the first one's forward pass, the optimizer after the last one's backward pass."
+        )
     yield "The optimizer works on all parameters at once (foreach), as torch.optim does on CUDA."
     if setup.amp is Amp.FP16:
         yield "No gradient is infinite, so that the GradScaler skips no step."
