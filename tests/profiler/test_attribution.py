@@ -5,7 +5,7 @@ from itertools import count
 
 from torch._C._autograd import DeviceType
 
-from vggprof.profiler.attribution import Piece, pieces
+from vggprof.profiler.attribution import Piece, phase_times, pieces
 from vggprof.profiler.capture import as_values
 from vggprof.profiler.gradients import Gradient, both_apart
 from vggprof.profiler.spans import Call, Capture, HostSpan, KernelSpan, Ours
@@ -95,6 +95,28 @@ def test_operators_belong_to_the_call_they_ran_in_and_nodes_to_the_call_that_mad
     assert {piece.name: piece.product for piece in found if piece.product}.keys() == {
         "aten::convolution_backward"
     }
+
+
+def test_operators_that_touch_are_not_within_each_other() -> None:
+    touching = (
+        *FORWARD[:3],
+        call(1, 30, 100),
+        span("aten::conv2d", 40, 60),
+        span("aten::relu", 60, 90),
+    )
+    found = pieces(Capture(touching, (), CALLS), LAYERS)
+    assert times(found) == {("conv", "aten::conv2d", False): 20, ("conv", "aten::relu", False): 30}
+
+
+def test_phases_of_one_step() -> None:
+    later = (
+        span(Ours.STEP.name_of(1), 1000, 2000),
+        phase(Phase.FORWARD, 1010, 1300),
+        phase(Phase.OPTIMIZER, 1400, 1500),
+    )
+    seen = Capture((*FORWARD, *later), (), CALLS)
+    assert list(phase_times(seen, 0)) == [(Phase.FORWARD, 390), (Phase.LOSS, 50)]
+    assert list(phase_times(seen, 1)) == [(Phase.FORWARD, 290), (Phase.OPTIMIZER, 100)]
 
 
 def test_a_call_whose_layer_the_trace_does_not_have_is_nobodys() -> None:

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -99,7 +100,10 @@ def wait_for(text: str, stderr: IO[str] | None) -> None:
 
 def children(parent: int) -> list[int]:
     """Return the processes that *parent* started."""
-    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    stats: list[str] = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # processes of others come and go
+            stats.append(path.read_text())
     fields = [(int(stat.split(" ", 1)[0]), int(stat.rpartition(") ")[2].split()[1])) for stat in stats]
     return [pid for pid, started_by in fields if started_by == parent]
 
