@@ -43,7 +43,7 @@ PIXELS = bytes(12 * 28 * 28)
     [
         (IMAGES, head(12) + PIXELS, "begins with 0x00000801, not 0x00000803"),
         (IMAGES, b"\x89PNG" + PIXELS, "begins with 0x89504e47"),
-        (IMAGES, b"", "begins with 0x, not"),
+        (IMAGES, b"", "is empty"),
         (IMAGES, head(12, 28, 28)[:9], "is truncated: it ends within its dimensions"),
         (IMAGES, head(12, 28, 28) + PIXELS[1:], "is truncated: it says 9,408 bytes and holds 9,407"),
         (IMAGES, head(12, 28, 28) + PIXELS + b"x", "is longer than the 9,408 bytes that it says"),
@@ -70,6 +70,7 @@ def test_wrong_files_are_named(data: Path) -> None:
         (bytes(damaged), "is not a gzip file, or a damaged one"),
         (b"plain text, not gzipped", "is not a gzip file"),
         (whole + b"junk", "is not a gzip file"),
+        (b"", "is empty"),
     ):
         (data / IMAGES).write_bytes(content)
         with pytest.raises(FileFormatError, match=said):

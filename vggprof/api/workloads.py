@@ -142,8 +142,9 @@ def fashion(plan: FashionPlan, say: Callable[[str], None] = lambda _text: None) 
     from vggprof.workloads.fashion import FashionReport
     from vggprof.workloads.running.fashion import train
 
-    trace_arch(plan.arch, plan.setup)  # what cannot be run is refused before anything is read
+    trace_arch(plan.arch, plan.setup())  # what cannot be run is refused before anything is read
     trained = train(plan, say)
+    setup = plan.setup(trained.train_images)
     place = Target(gpu="auto" if trained.device == "cuda" else None)
-    predicted = predicted_memory(plan.arch, plan.setup, place.cards(), place.software(), search=False)
+    predicted = predicted_memory(plan.arch, setup, place.cards(), place.software(), search=False)
     return FashionReport(plan, trained, predicted)

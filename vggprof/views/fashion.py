@@ -20,6 +20,10 @@ _HEADER = (
     *("loss", "accuracy", "seconds", "samples_per_s"),
     *("test_loss", "test_accuracy", "test_seconds", "test_samples_per_s"),
 )
+_ON_CPU = (
+    "Predicted for the CPU is what tensors take; what libraries set aside comes on top. Measured is the peak "
+    "of the process; - where it held more before the training began."
+)
 
 
 def fashion(report: FashionReport, form: Form) -> str:
@@ -40,7 +44,7 @@ def fashion(report: FashionReport, form: Form) -> str:
         case Form.CSV:
             return csv_of(_HEADER, _rows(report))
         case Form.JSON:
-            return json_of("fashion", _result(report), arch=report.plan.arch, setup=report.plan.setup)
+            return json_of("fashion", _result(report), arch=report.plan.arch, setup=report.setup)
         case _:
             assert_never(form)
 
@@ -62,20 +66,23 @@ def _document(report: FashionReport) -> Document:
         tuple(_rows(report)),
     )
     blocks = (Lines(tuple(_lines(report))), table, _memory(report))
+    return Document(f"{report.plan.arch} on Fashion-MNIST", (*blocks, *_notes(report)))
+
+
+def _notes(report: FashionReport) -> Iterator[Notes]:
     predicted = report.predicted.single
-    notes = Notes("Predicted for the GPU", () if predicted is None else tuple(verdict(predicted)))
-    title = f"{report.plan.arch} on Fashion-MNIST"
-    return Document(title, (*blocks, *((notes,) if notes.items else ())))
+    if report.trained.device == "cpu":
+        yield Notes("How to read this", (_ON_CPU,))
+    if predicted is not None:
+        yield Notes("Predicted for the GPU", tuple(verdict(predicted)))
 
 
 def _lines(report: FashionReport) -> Iterator[str]:
     plan, trained = report.plan, report.trained
-    yield f"{say_setup(plan.setup)}, learning rate {plan.learning_rate:g}, on {trained.device}"
+    yield f"{say_setup(report.setup)}, learning rate {plan.learning_rate:g}, on {trained.device}"
     if trained.device_note is not None:
         yield f"Not on a GPU: {trained.device_note}"
-    if trained.epochs:
-        first = trained.epochs[0]
-        yield f"{plural(first.train.samples, 'image')} to train on, {first.test.samples:,} to test"
+    yield f"{plural(trained.train_images, 'image')} to train on, {trained.test_images:,} to test"
     if trained.out_of_memory is not None:
         after = plural(len(trained.epochs), "epoch")
         yield f"Out of memory after {after} of {plan.epochs}: {trained.out_of_memory}"
@@ -88,16 +95,16 @@ def _memory(report: FashionReport) -> Table:
     measured = report.trained.memory
     allocated = None if only is None else only.prediction.peak_allocated.likely
     reserved = None if only is None else only.prediction.peak_reserved.likely
-    rows: tuple[tuple[Cell, ...], ...] = (
-        ("tensors", tensors, None),
+    on_gpu: tuple[tuple[Cell, ...], ...] = (
+        ("tensors alone", tensors, None),
         ("PyTorch allocates", allocated, measured.allocated_bytes),
         ("PyTorch reserves", reserved, measured.reserved_bytes),
-        ("process on the CPU, more than before", None, measured.resident_bytes),
     )
+    on_cpu = (("process on the CPU, beyond what it held before", tensors, measured.resident_bytes),)
     return Table(
         "Memory, at most",
         (Column("what", Unit.TEXT), Column("predicted", Unit.BYTES), Column("measured", Unit.BYTES)),
-        tuple(row for row in rows if any(cell is not None for cell in row[1:])),
+        on_gpu if report.trained.device == "cuda" else on_cpu,
     )
 
 
@@ -116,6 +123,8 @@ def _result(report: FashionReport) -> dict[str, Json]:
         "device": trained.device,
         "device_note": trained.device_note,
         "samples": plan.samples,
+        "train_images": trained.train_images,
+        "test_images": trained.test_images,
         "learning_rate": plan.learning_rate,
         "seed": plan.seed,
         "epochs": [_epoch(epoch) for epoch in trained.epochs],

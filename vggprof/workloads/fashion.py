@@ -10,6 +10,8 @@ from vggprof.trace.setup import MAX_BATCH
 
 ARCH = "vgg11-d2l"
 MAX_EPOCHS = 10_000
+# Weights are drawn by torch.manual_seed, which takes what 64 bits hold, with a sign or without.
+_SEEDS = range(-(2**63), 2**64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,15 @@ class FashionPlan:
         ):
             if value is not None and not 1 <= value <= most:
                 raise UsageError(f"{name} {value} makes no sense; it must be between 1 and {most}")
+        if self.seed not in _SEEDS:
+            raise UsageError(f"a seed has 64 bits, and {self.seed} has more")
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning rate {self.learning_rate} makes no sense; it must be above 0")
 
-    @property
-    def setup(self) -> Setup:
-        """How the network is run."""
-        return Setup(batch=self.batch, optimizer=Optimizer.SGD)
+    def setup(self, images: int | None = None) -> Setup:
+        """Return how the network is run; of fewer *images* than a batch has it is one of them all."""
+        batch = self.batch if images is None else min(self.batch, images)
+        return Setup(batch=batch, optimizer=Optimizer.SGD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,8 @@ class MeasuredMemory:
 
     allocated_bytes: int | None = None  # by PyTorch on the GPU, at most
     reserved_bytes: int | None = None
-    resident_bytes: int | None = (
-        None  # of the process on the CPU, at most, over what it held before; None if it ever held more
-    )
+    # Of the process on the CPU, at most, over what it held before; None if it ever held more.
+    resident_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Trained:
 
     device: str  # "cuda" or "cpu"
     device_note: str | None  # why it is the CPU where it was left open
+    train_images: int
+    test_images: int
     epochs: tuple[Epoch, ...]
     memory: MeasuredMemory
     out_of_memory: str | None
@@ -94,3 +99,8 @@ class FashionReport:
     plan: FashionPlan
     trained: Trained
     predicted: MemoryReport
+
+    @property
+    def setup(self) -> Setup:
+        """How the network was run."""
+        return self.plan.setup(self.trained.train_images)

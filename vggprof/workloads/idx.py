@@ -75,6 +75,8 @@ def _read(path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
 
 def _content(file: BinaryIO, path: Path, dimensions: int) -> tuple[tuple[int, ...], bytes]:
     magic = file.read(4)
+    if not magic:
+        raise FileFormatError(f"{path} is empty")
     wanted = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if magic != wanted:
         raise FileFormatError(

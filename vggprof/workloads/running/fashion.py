@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vggprof.errors import UsageError
+from vggprof.errors import FileFormatError, UsageError
 from vggprof.network import materialize
 from vggprof.network.load import Network, load
 from vggprof.profiler.first_steps import resident_peak_bytes
@@ -33,10 +33,10 @@ def train(plan: FashionPlan, say: Callable[[str], None]) -> Trained:
     """Train and evaluate as *plan* says; *say* hears of each epoch. Running out of memory is a result.
 
     Raises FileFormatError for files that are not what they should be, UsageError for a network that takes
-    other images or without Pillow, GpuUnavailable for ``cuda`` without a usable GPU.
+    other images, GpuUnavailable for ``cuda`` without a usable GPU.
     """
     device, note = choose_device(plan.device)
-    pictures, tests = (read_pictures(plan.data, kind, plan.samples) for kind in ("train", "t10k"))
+    pictures, tests = _data(plan)
     network = _network(plan)
     torch.manual_seed(plan.seed)
     memory = _Memory(device)
@@ -51,7 +51,16 @@ def train(plan: FashionPlan, say: Callable[[str], None]) -> Trained:
         if not ran_out_of_memory(error):
             raise
         failed = str(error).splitlines()[0]
-    return Trained(device, note, tuple(epochs), memory.taken(), failed)
+    return Trained(device, note, len(pictures), len(tests), tuple(epochs), memory.taken(), failed)
+
+
+def _data(plan: FashionPlan) -> tuple[Pictures, Pictures]:
+    """Return the images to train on and those to test, which have one size."""
+    train, test = (read_pictures(plan.data, kind, plan.samples) for kind in ("train", "t10k"))
+    if (train.rows, train.columns) != (test.rows, test.columns):
+        sizes = f"{train.rows}x{train.columns} to train on, but of {test.rows}x{test.columns} to test"
+        raise FileFormatError(f"{plan.data} holds images of {sizes}; both come from one data set")
+    return train, test
 
 
 def _said(epoch: Epoch) -> str:
