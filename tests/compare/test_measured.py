@@ -8,7 +8,7 @@ from measurement_made import GPU, on_cpu
 
 from vggprof import api
 from vggprof.compare.machine import card_of, peak_flops, software_of
-from vggprof.compare.measured import MeasuredReport
+from vggprof.compare.measured import MeasuredReport, PartTime
 from vggprof.compare.parting import Difference
 from vggprof.compare.sweep import SweepReport
 from vggprof.compare.work import Bound
@@ -20,6 +20,7 @@ from vggprof.measurement import (
     LayerTime,
     Measurement,
     Memory,
+    Protocol,
     Samples,
     Status,
     Timing,
@@ -252,15 +253,68 @@ def test_what_cannot_be_predicted_is_said() -> None:
     sizeless = api.compare_measurement(on_gpu(environment=replace(GPU, total_memory_bytes=None)))
     assert sizeless.layers is not None
     assert sizeless.memory is None
-    assert sizeless.notes == (
-        "No memory is predicted: the memory of NVIDIA GeForce RTX 3060 was not recorded",
-    )
+    why = "the memory of NVIDIA GeForce RTX 3060 was not recorded"
+    assert sizeless.notes == (f"No memory is predicted: {why}", f"No time is predicted: {why}")
 
 
 def test_other_modes_than_eager_are_said() -> None:
     conditions = Conditions("lenet5", Setup(), "cuda", execution=Execution.GRAPH)
     report = api.compare_measurement(on_gpu(conditions=conditions), search=False)
-    assert report.notes[0] == "The prediction is of eager mode; what graph adds or saves is not in it."
+    assert "The memory is predicted of eager mode; what graph adds or saves is not in it." in report.notes
+    assert report.latency is not None
+    assert report.latency.execution is Execution.GRAPH
+
+
+def times_of(report: MeasuredReport) -> dict[str, PartTime]:
+    return {each.name: each for each in report.times}
+
+
+def test_times_stand_beside_their_prediction() -> None:
+    likely = {name: each.predicted for name, each in times_of(api.compare_measurement(on_gpu())).items()}
+    assert list(likely) == ["forward", "backward", "optimizer", "step"]
+    step, forward = likely["step"], likely["forward"]
+    assert step is not None
+    assert forward is not None
+    timing = Timing("cuda events", Samples((step.high + 1,)), forward=Samples((forward.likely,)))
+    report = api.compare_measurement(on_gpu(timing=timing), search=False)
+    found = times_of(report)
+    assert found["step"].difference_ms == pytest.approx(step.high + 1 - step.likely)
+    assert (found["step"].within, found["forward"].within) == (False, True)
+    assert (found["backward"].difference_ms, found["backward"].within) == (None, None)
+    assert report.layer_latencies["c1"].forward_ms > 0
+    assert any(
+        note.startswith("Times are predicted from what is known of the GPU's gen") for note in report.notes
+    )
+
+
+def test_passes_have_no_optimizer_so_their_step_has_no_prediction() -> None:
+    conditions = Conditions("lenet5", Setup(), "cuda", protocol=Protocol.SEED)
+    found = times_of(api.compare_measurement(on_gpu(conditions=conditions), search=False))
+    assert found["forward"].predicted is not None
+    assert found["backward"].predicted is not None
+    assert (found["step"].predicted, found["optimizer"].predicted) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"conditions": Conditions("lenet5", Setup(), "cuda", Execution.COMPILE)}, "torch.compile makes"),
+        ({"environment": replace(GPU, device_name="NVIDIA X1")}, "NVIDIA X1 is not in the catalogue"),
+    ],
+)
+def test_why_no_time_is_predicted(change: dict[str, object], why: str) -> None:
+    report = api.compare_measurement(replace(on_gpu(), **change), search=False)  # type: ignore[arg-type]
+    assert report.latency is None
+    assert report.layer_latencies == {}
+    assert all(each.predicted is None for each in report.times)
+    assert any(note.startswith(f"No time is predicted: {why}") for note in report.notes)
+
+
+def test_no_time_is_predicted_for_the_cpu() -> None:
+    report = api.compare_measurement(on_cpu())
+    assert report.latency is None
+    assert report.notes[-1] == "No time is predicted for the CPU: prices are of the kernels of GPUs."
+    assert times_of(report)["step"].measured_ms == 11.0
 
 
 def tried(batch: int, status: Status) -> Measurement:

@@ -13,6 +13,9 @@ from vggprof import api, views
 from vggprof.compare.diff import diff
 from vggprof.compare.measured import MeasuredReport
 from vggprof.forms import Form
+from vggprof.latency.interval import Interval
+from vggprof.latency.predict import Latency, LayerLatency
+from vggprof.latency.pricing import Bound
 from vggprof.measurement import (
     AllocatorEvent,
     Conditions,
@@ -89,7 +92,25 @@ def on_gpu(batch: int = 64) -> Measurement:
 def report() -> MeasuredReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vggprof.target.find_libraries", lambda: ())  # nobody to ask: the same everywhere
-        return api.compare_measurement(on_gpu())
+        made = api.compare_measurement(on_gpu())
+    return replace(made, latency=predicted(made))
+
+
+def predicted(report: MeasuredReport) -> Latency:
+    """A time by hand, so that no new price changes what a form looks like."""
+    assert report.latency is not None
+    layers = (
+        LayerLatency("c1", "Conv2d", 0.25, None, 0.5, Bound.COMPUTE, 0.5, ("direct",)),
+        LayerLatency("f6", "Linear", 0.125, 0.125, 0.0625, Bound.LAUNCH, 0.25, ("product",)),
+    )
+    return replace(
+        report.latency,
+        forward=Interval(0.5, 1.0, 2.0),
+        backward=Interval(0.25, 0.5, 1.0),
+        optimizer=Interval(0.125, 0.25, 0.5),
+        step=Interval(0.875, 1.75, 3.5),
+        layers=layers,
+    )
 
 
 @FORMS

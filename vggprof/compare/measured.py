@@ -7,9 +7,11 @@ from vggprof.analyzers import LayerTable, TensorMemory, layer_table, tensor_memo
 from vggprof.compare.machine import card_of, software_of
 from vggprof.compare.parting import Parting, first_parting
 from vggprof.compare.work import LayerWork, Rest, Work, launch_bound, layer_works, rests, step_works
-from vggprof.devices import Device
+from vggprof.devices import Device, devices_named
 from vggprof.errors import UsageError
-from vggprof.measurement import Execution, Measurement
+from vggprof.latency.interval import Interval
+from vggprof.latency.predict import Latency, LayerLatency, Stopwatch
+from vggprof.measurement import Execution, Measurement, Protocol, summarize
 from vggprof.memory.forecast import Card, Forecast
 from vggprof.memory.recording import record
 from vggprof.memory.report import MemoryReport, report
@@ -17,6 +19,8 @@ from vggprof.memory.run import End
 from vggprof.memory.verdict import Estimate
 from vggprof.trace import Trace
 
+_NO_TIME_ON_CPU = "No time is predicted for the CPU: prices are of the kernels of GPUs."
+_TIME = "Times are predicted from what is known of the GPU's generation, with no measurement of its own."
 _TENSORS_ON_CPU = (
     "On the CPU no allocator is predicted: the prediction is of tensors alone, the measurement of the whole "
     "process, with Python and torch in it."
@@ -46,6 +50,32 @@ class Quantity:
         return self.predicted.low <= self.measured <= self.predicted.high
 
 
+_PREDICTED_TIMES = ("forward", "backward", "optimizer", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class PartTime:
+    """The time of a step or a part of it, in milliseconds."""
+
+    name: str  # of `vggprof.measurement.TIMES`
+    predicted: Interval | None
+    measured_ms: float | None  # the median
+
+    @property
+    def difference_ms(self) -> float | None:
+        """Measured less predicted; None where one of them is not known."""
+        if self.predicted is None or self.measured_ms is None:
+            return None
+        return self.measured_ms - self.predicted.likely
+
+    @property
+    def within(self) -> bool | None:
+        """Whether what was measured lies in the predicted interval; None where one of them is not known."""
+        if self.predicted is None or self.measured_ms is None:
+            return None
+        return self.predicted.low <= self.measured_ms <= self.predicted.high
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredReport:
     """A measurement, and what was predicted for its network on its machine; None where that cannot be."""
@@ -55,6 +85,7 @@ class MeasuredReport:
     tensors: TensorMemory | None = None
     device: Device | None = None  # the GPU it was measured on
     memory: MemoryReport | None = None  # predicted, for that GPU
+    latency: Latency | None = None  # predicted, where prices know the GPU and how it was run
     parting: Parting | None = None
     events_compared: bool = False  # whether `parting` was looked for
     notes: tuple[str, ...] = ()
@@ -63,6 +94,27 @@ class MeasuredReport:
     def quantities(self) -> tuple[Quantity, ...]:
         """What is set side by side: those of the GPU's allocator, or tensors and process on the CPU."""
         return tuple(self._of_gpu() if self.measurement.conditions.device == "cuda" else self._of_cpu())
+
+    @property
+    def times(self) -> tuple[PartTime, ...]:
+        """Forward, backward, optimizer and step beside their prediction.
+
+        What the protocol of passes calls a step has no optimizer in it: nothing is predicted of it.
+        """
+        return tuple(self._times())
+
+    @property
+    def layer_latencies(self) -> dict[str, LayerLatency]:
+        """What is predicted of each layer; empty where no time is."""
+        return {} if self.latency is None else {layer.name: layer for layer in self.latency.layers}
+
+    def _times(self) -> Iterator[PartTime]:
+        measured = self.measurement.times
+        whole = self.measurement.conditions.protocol is Protocol.STEPS
+        for name in _PREDICTED_TIMES:
+            samples = measured.get(name)
+            likely = getattr(self.latency, name, None) if whole or name in ("forward", "backward") else None
+            yield PartTime(name, likely, None if samples is None else summarize(samples).median_ms)
 
     @property
     def works(self) -> tuple[Work, ...]:
@@ -126,13 +178,28 @@ def set_beside(
         return MeasuredReport(measurement, notes=(f"Nothing is predicted: {error}",))
     alone = MeasuredReport(measurement, layer_table(trace), tensor_memory(trace))
     if measurement.conditions.device != "cuda":
-        return replace(alone, notes=(_TENSORS_ON_CPU,))
+        return replace(alone, notes=(_TENSORS_ON_CPU, _NO_TIME_ON_CPU))
+    alone = _with_time(alone, traces)
     try:
         card = card_of(measurement)
         with Forecast(traces, software_of(measurement)) as forecast:
             return _beside_gpu(alone, forecast, card, search=search)
     except UsageError as error:
-        return replace(alone, notes=(f"No memory is predicted: {error}",))
+        return replace(alone, notes=(f"No memory is predicted: {error}", *alone.notes))
+
+
+def _with_time(alone: MeasuredReport, traces: Callable[[int], Trace]) -> MeasuredReport:
+    """Return *alone* with the predicted time, where the GPU is in the catalogue; else why there is none."""
+    measurement = alone.measurement
+    name, asked = measurement.environment.device_name, measurement.conditions
+    try:
+        if not devices_named(name):
+            raise UsageError(f"{name} is not in the catalogue")
+        with Stopwatch(traces, software_of(measurement), execution=asked.execution) as watch:
+            latency = watch.predict(asked.setup.batch, card_of(measurement).device)
+    except UsageError as error:
+        return replace(alone, notes=(*alone.notes, f"No time is predicted: {error}"))
+    return replace(alone, latency=latency, notes=(*alone.notes, _TIME))
 
 
 def _beside_gpu(alone: MeasuredReport, forecast: Forecast, card: Card, *, search: bool) -> MeasuredReport:
@@ -151,7 +218,7 @@ def _beside_gpu(alone: MeasuredReport, forecast: Forecast, card: Card, *, search
         memory=predicted,
         parting=parting,
         events_compared=compared,
-        notes=(*_unlike_prediction(measurement), *predicted.assumptions),
+        notes=(*alone.notes, *_unlike_prediction(measurement), *predicted.assumptions),
     )
 
 
@@ -160,4 +227,4 @@ def _unlike_prediction(measurement: Measurement) -> Iterator[str]:
         case Execution.EAGER:
             pass
         case Execution.GRAPH | Execution.COMPILE as execution:
-            yield f"The prediction is of eager mode; what {execution.value} adds or saves is not in it."
+            yield f"The memory is predicted of eager mode; what {execution.value} adds or saves is not in it."

@@ -96,7 +96,9 @@ class Stopwatch:
         refined: Mapping[str, Refinement] | None = None,
     ) -> None:
         if execution is Execution.COMPILE:
-            raise UsageError("no time is predicted of what torch.compile makes; take eager or graph")
+            raise UsageError(
+                "torch.compile makes kernels of its own, which have no price; take eager or graph"
+            )
         self.execution = execution
         self.fitted = fitted or coefficients()
         self.traces = traces

@@ -23,9 +23,11 @@ def rows(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
 
 
 def _times(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
+    predicted = {each.name: each.predicted.likely for each in report.times if each.predicted is not None}
     for name, samples in report.measurement.times.items():
         for quantity, value in asdict(summarize(samples)).items():
-            yield "timing", name, quantity, value, None
+            beside = predicted.get(name) if quantity == "median_ms" else None
+            yield "timing", name, quantity, value, beside
     for phase in report.measurement.phases:
         for quantity in ("median_ms", "p25_ms", "p75_ms", "min_ms", "n"):
             yield phase.clock, phase.phase, quantity, getattr(phase, quantity), None
@@ -33,10 +35,11 @@ def _times(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
 
 def _layers(report: MeasuredReport) -> Iterator[tuple[Cell, ...]]:
     for work in report.layer_works:
+        predicted = report.layer_latencies.get(work.time.name)
         for quantity in _LAYER:
-            value = getattr(work.time, quantity)
-            if value is not None:
-                yield "layer", work.time.name, quantity, value, None
+            value, beside = getattr(work.time, quantity), getattr(predicted, quantity, None)
+            if value is not None or beside is not None:
+                yield "layer", work.time.name, quantity, value, beside
         if work.row is not None:
             yield "layer", work.time.name, "macs", None, work.row.macs
 

@@ -1,12 +1,13 @@
 """The keys of a measurement: the contract that other programs build on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from vggprof.compare.measured import MeasuredReport
 from vggprof.compare.parting import Parting
 from vggprof.compare.sweep import Edge, SweepReport
 from vggprof.compare.work import LayerWork
+from vggprof.latency.predict import LayerLatency
 from vggprof.measurement import TIMES, AllocatorEvent, Measurement, Samples, summarize
 from vggprof.views.json import Json, setup_json
 
@@ -22,7 +23,10 @@ def result(report: MeasuredReport) -> dict[str, Json]:
         "environment": _environment(measurement),
         "timing": _timing(measurement),
         "launch_bound": report.launch_bound,
-        "layers": [_layer(work) for work in report.layer_works],
+        "layers": [
+            {**_layer(work), "predicted": _layer_predicted(report.layer_latencies.get(work.time.name))}
+            for work in report.layer_works
+        ],
         "not_attributed": {f"{each.part}_ms": each.time_ms for each in report.rests},
         "profiled": {f"{each.part}_ms": each.whole_ms for each in report.rests},
         "memory": _memory(measurement),
@@ -108,7 +112,7 @@ def _samples(samples: Samples | None) -> Json:
     }
 
 
-def _layer(work: LayerWork) -> Json:
+def _layer(work: LayerWork) -> dict[str, Json]:
     bound = work.bound
     return {
         **{name: value for name, value in asdict(work.time).items() if name != "kernels"},
@@ -120,6 +124,12 @@ def _layer(work: LayerWork) -> Json:
         "bound": None if bound is None else bound.value,
         "kernels": [asdict(kernel) for kernel in work.time.kernels],
     }
+
+
+def _layer_predicted(layer: LayerLatency | None) -> Json:
+    if layer is None:
+        return None
+    return {"forward_ms": layer.forward_ms, "dgrad_ms": layer.dgrad_ms, "wgrad_ms": layer.wgrad_ms}
 
 
 def _memory(measurement: Measurement) -> Json:
@@ -155,10 +165,20 @@ def _predicted(report: MeasuredReport) -> Json:
     return {
         "verdict": None if card is None else card.prediction.status.value,
         **sizes,
+        **dict(_predicted_times(report)),
         "largest_batch": report.largest_batch,
         "macs": totals.macs,
         "macs_backward": totals.macs_backward,
     }
+
+
+def _predicted_times(report: MeasuredReport) -> Iterator[tuple[str, Json]]:
+    """Yield each time that a step has with the ends of its interval; null alone where it is not predicted."""
+    for each in report.times:
+        predicted, name = each.predicted, f"{each.name}_ms"
+        yield name, None if predicted is None else predicted.likely
+        if predicted is not None:
+            yield from ((f"{name}_low", predicted.low), (f"{name}_high", predicted.high))
 
 
 def _difference(report: MeasuredReport) -> Json:
@@ -167,7 +187,11 @@ def _difference(report: MeasuredReport) -> Json:
         return None
     return {
         **{each.name: each.difference for each in report.quantities},
-        "within": {each.name: each.within for each in report.quantities},
+        **{f"{each.name}_ms": each.difference_ms for each in report.times},
+        "within": {
+            **{each.name: each.within for each in report.quantities},
+            **{f"{each.name}_ms": each.within for each in report.times},
+        },
         "flops_per_s": {work.part: work.flops_per_s for work in report.works},
         "events_compared": report.events_compared,
         "first_event": None if report.parting is None else _parting(report.parting),

@@ -1,10 +1,9 @@
 """A measurement as people read it: what it was made on, its times, its layers, its memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from vggprof.compare.measured import MeasuredReport
+from vggprof.compare.measured import MeasuredReport, PartTime
 from vggprof.compare.sweep import Edge, SweepReport
-from vggprof.compare.work import LayerWork
 from vggprof.measurement import (
     Conditions,
     Environment,
@@ -17,6 +16,7 @@ from vggprof.measurement import (
 )
 from vggprof.units import format_bytes, format_count
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
+from vggprof.views.measurement_layers import layer_blocks
 from vggprof.views.measurement_memory import memory_blocks
 from vggprof.views.phrases import NOT_MODELLED, plural, say_setup
 
@@ -41,18 +41,10 @@ _TIME_COLUMNS = (
     Column("+/-", Unit.NUMBER),
     Column("n", Unit.EXACT),
 )
-_LAYER_COLUMNS = (
-    Column("layer", Unit.TEXT),
-    Column("forward", Unit.NUMBER),
-    Column("dgrad", Unit.NUMBER),
-    Column("wgrad", Unit.NUMBER),
-    Column("backward", Unit.NUMBER),
-    Column("optimizer", Unit.NUMBER),
-    Column("MACs fwd", Unit.COUNT),
-    Column("FLOPs/s", Unit.COUNT),
-    Column("moved/s", Unit.BYTES),
-    Column("of peak", Unit.PERCENT),
-    Column("bound by", Unit.TEXT),
+_BESIDE_COLUMNS = (
+    Column("part", Unit.TEXT),
+    *(Column(name, Unit.NUMBER) for name in ("measured", "predicted", "low", "high", "difference")),
+    Column("within", Unit.TEXT),
 )
 _EDGE_COLUMNS = (
     Column("network", Unit.TEXT),
@@ -76,7 +68,8 @@ _READING = (
     "Times are milliseconds; low and high are the ends of a bootstrap interval of the median (95 %), +/- is "
     "the standard deviation. The batch lies on the device before the clock starts: bringing it there is in "
     "no time. Each part has a median of its own, so that they need not add up to that of the step.",
-    "Times by layer are of one step, that of median length under the profiler.",
+    "Times by layer are of one step, that of median length under the profiler; what is predicted is of its "
+    "forward and backward passes together.",
     "MACs and bytes moved are of the trace, forward, as if no cache kept anything; FLOPs are 2 x MACs. What "
     "the peak of a layer is, and what it is bound by, follows from the GPU's boost clock and bandwidth.",
     "Predicted and measured stand side by side; no prediction was moved towards a measurement.",
@@ -97,8 +90,8 @@ def document(report: MeasuredReport, *, explain: bool = True) -> Document:
         (
             Lines(tuple(_head(measurement))),
             *_times(report),
-            *_layers(report),
-            *_kernels(measurement),
+            *_beside(report),
+            *layer_blocks(report),
             *memory_blocks(report),
             *(each for each in notes if each.items),
         ),
@@ -204,6 +197,20 @@ def _times(report: MeasuredReport) -> Iterator[Block]:
         yield Lines((f"Work: {'; '.join(said)}",))
 
 
+def _beside(report: MeasuredReport) -> Iterator[Block]:
+    """Yield the times that were measured or predicted, next to each other, where any was predicted."""
+    rows = tuple(map(_part_time, report.times))
+    if report.latency is not None:
+        yield Table("Time, measured beside predicted, ms", _BESIDE_COLUMNS, rows)
+
+
+def _part_time(part: PartTime) -> tuple[Cell, ...]:
+    predicted = part.predicted
+    ends = (None,) * 3 if predicted is None else (predicted.likely, predicted.low, predicted.high)
+    within = None if part.within is None else "yes" if part.within else "no"
+    return _PARTS.get(part.name, part.name), part.measured_ms, *ends, part.difference_ms, within
+
+
 def _summary(summary: Summary) -> tuple[Cell, ...]:
     return (
         summary.median_ms,
@@ -216,55 +223,3 @@ def _summary(summary: Summary) -> tuple[Cell, ...]:
         summary.std_ms,
         summary.n,
     )
-
-
-def _layers(report: MeasuredReport) -> Iterator[Block]:
-    if report.layer_works:
-        rest = {each.part: each.time_ms for each in report.rests}
-        whole = {each.part: each.whole_ms for each in report.rests}
-        said = "whole step" if report.measurement.profiled is None else "whole profiled step"
-        rows = (_parts("(not attributed)", rest), _parts(said, whole)) if rest else ()
-        yield Table("Time by layer, ms", _LAYER_COLUMNS, (*map(_layer, report.layer_works), *rows))
-
-
-def _parts(name: str, times: Mapping[str, float]) -> tuple[Cell, ...]:
-    forward, backward, optimizer = map(times.get, ("forward", "backward", "optimizer"))
-    return name, forward, None, None, backward, optimizer, *(None,) * 5
-
-
-def _layer(work: LayerWork) -> tuple[Cell, ...]:
-    time, row = work.time, work.row
-    flops, moved = work.flops_per_s, work.moved_bytes_per_s
-    return (
-        time.name or "(no layer)",
-        time.forward_ms,
-        time.dgrad_ms,
-        time.wgrad_ms,
-        time.backward_ms,
-        time.optimizer_ms,
-        None if row is None else row.macs,
-        None if flops is None else int(flops),
-        None if moved is None else int(moved),
-        work.share_of_peak,
-        None if work.bound is None else work.bound.value,
-    )
-
-
-def _kernels(measurement: Measurement) -> Iterator[Block]:
-    rows = tuple(
-        (layer.name or "(no layer)", kernel.pass_name, kernel.calls, kernel.time_ms, kernel.name)
-        for layer in measurement.layers
-        for kernel in layer.kernels
-    )
-    if rows:
-        yield Table(
-            "Kernels",
-            (
-                Column("layer", Unit.TEXT),
-                Column("pass", Unit.TEXT),
-                Column("calls", Unit.NUMBER),
-                Column("ms", Unit.NUMBER),
-                Column("kernel", Unit.TEXT),
-            ),
-            rows,
-        )
