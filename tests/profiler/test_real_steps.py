@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from statistics import median
 from time import thread_time, thread_time_ns
@@ -252,23 +253,25 @@ def test_a_loop_lets_go_of_its_last_step(mode: Mode, tmp_path: Path) -> None:
     assert loop.steps.out is not None
 
 
-def test_the_seed_protocol_prints_as_its_script_does(tmp_path: Path) -> None:
+def test_the_seed_protocol_prints_as_its_script_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count()  # a quarter of a second between two looks, of which each step takes one at either end
+    monkeypatch.setattr("vggprof.profiler.seed_protocol.perf_counter", lambda: next(clock) / 4)
     loop = set_up_at_once(request(small(tmp_path)))
     calls, lines = [], list[str]()
     loop.stage.module.register_forward_hook(lambda module, *_: calls.append(module.training))
     found = seed_protocol.run(loop, 20, lambda: None, lines.append)
     assert calls == [False] * 30 + [True] * 30  # ten of them burn in
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: "
-    every_ten = [rf"{stamp}step {number}, duration = \d\.\d{{3}}" for number in (0, 10)]
+    every_ten = [rf"{stamp}step {number}, duration = 0\.250" for number in (0, 10)]
     ends = [
-        rf"{stamp}{name} across 20 steps, \d\.\d{{3}} \+/- \d\.\d{{3}} sec / batch"
+        rf"{stamp}{name} across 20 steps, 0\.250 \+/- 0\.000 sec / batch"
         for name in ("Forward", "Forward-backward")
     ]
     wanted = [*every_ten, ends[0], *every_ten, ends[1]]
     assert len(lines) == len(wanted)
     assert all(re.fullmatch(want, line) for want, line in zip(wanted, lines, strict=True))
     assert found.forward
-    assert len(found.forward.values_ms) == len(found.step.values_ms) == 20
+    assert found.forward.values_ms == found.step.values_ms == (250.0,) * 20
     assert all(parameter.grad is None for parameter in loop.stage.module.parameters())
 
 

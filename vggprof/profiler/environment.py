@@ -1,7 +1,8 @@
-"""What a measurement was made on and with."""
+"""What a measurement was made on and with, and what its process has held."""
 
 import os
 import platform
+import re
 import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from vggprof._version import __version__
 from vggprof.measurement import Environment
+from vggprof.units import KIB
 
 # Beginnings of variables that change what torch and the libraries under it do.
 _VARIABLES = (
@@ -57,6 +59,22 @@ def cpu_name() -> str:
             if key.strip() == "model name":
                 return name.strip()
     return platform.processor() or platform.machine()
+
+
+def resident_peak_bytes() -> int | None:
+    """Return the most physical memory that this process held so far; None where the system does not say.
+
+    On Linux it is VmHWM of proc(5), for getrusage(2) begins with what the process that started it held.
+    """
+    if sys.platform == "linux":
+        told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return None if told is None else int(told[1]) * KIB
+    elif sys.platform == "darwin":  # noqa: RET505 - what mypy takes for one of several systems
+        import resource  # noqa: PLC0415 - not there on Windows
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes there
+    else:
+        return None
 
 
 def _torch_version() -> str:

@@ -1,8 +1,7 @@
-"""Memory of the first steps: the allocator's marks, peaks and events on a GPU, resident memory on the CPU."""
+"""Memory of the first steps on a GPU: the allocator's marks, peaks and events."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,6 @@ import torch
 
 from vggprof.measurement import AllocatorEvent, Memory, MemoryMark
 from vggprof.trace import Phase
-from vggprof.units import KIB
 
 # Actions that say what was held; requests to free, snapshots and the like are left out.
 _ACTIONS = frozenset(
@@ -94,14 +92,3 @@ def _event(entry: dict[str, Any]) -> AllocatorEvent:
     """Return an entry of the history; an OOM has no address (TraceEntry in torch/csrc/cuda/Module.cpp)."""
     address = None if entry["action"] == "oom" else entry["addr"]
     return AllocatorEvent(entry["action"], entry["size"], address)
-
-
-def resident_peak_bytes() -> int | None:
-    """Return the most physical memory that this process held so far; None where the system does not say."""
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - not there on Windows
-
-    # In KiB on Linux, in bytes on macOS: getrusage(2) of each.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * KIB

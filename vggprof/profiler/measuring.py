@@ -17,8 +17,8 @@ from vggprof.measurement import Execution, Measurement, Memory, Protocol, Status
 from vggprof.profiler import seed_protocol, timing
 from vggprof.profiler.capture import Watch, capture
 from vggprof.profiler.channel import Channel
-from vggprof.profiler.environment import here
-from vggprof.profiler.first_steps import AllocatorLog, resident_peak_bytes
+from vggprof.profiler.environment import here, resident_peak_bytes
+from vggprof.profiler.first_steps import AllocatorLog
 from vggprof.profiler.graph import as_graph
 from vggprof.profiler.layer_times import profiled_step
 from vggprof.profiler.place import choose_device, lift_limit, prepare, ran_out_of_memory

@@ -21,7 +21,7 @@ from torch.nn import functional
 from vggprof.errors import FileFormatError, UsageError
 from vggprof.network import materialize
 from vggprof.network.load import Network, load
-from vggprof.profiler.first_steps import resident_peak_bytes
+from vggprof.profiler.environment import resident_peak_bytes
 from vggprof.profiler.place import choose_device, ran_out_of_memory
 from vggprof.spec.arch import parse_arch
 from vggprof.workloads.fashion import Epoch, FashionPlan, MeasuredMemory, Pass, Trained
