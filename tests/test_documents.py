@@ -167,3 +167,8 @@ def test_links_lead_to_files() -> None:
     for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", CODE.sub("", text_of(page)))
         assert all((page.parent / link).exists() for link in links), page.name
+
+
+def test_the_changelog_names_every_command() -> None:
+    text = text_of(ROOT / "CHANGELOG.md")
+    assert not [name for name in COMMANDS if not re.search(rf"`(vggprof )?{name}\b", text)]
