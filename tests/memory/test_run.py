@@ -1,5 +1,7 @@
 """A timeline on an allocator, by hand."""
 
+from dataclasses import replace
+
 from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.place import Place
 from vggprof.memory.run import End, Machine, MarkPoint, at_peak, run
@@ -86,6 +88,39 @@ def test_where_cudnn_benchmarks_pytorch_names_the_search() -> None:
     ran = run(line((Allocate(0), Ask(asked, 0)), need(30 * MIB)), {asked: plans(300 * MIB)}, capacity(40))
     assert ran.failure is not None
     assert ran.failure.message == "FIND was unable to find an engine to execute this computation"
+
+
+def test_a_search_is_made_once_and_takes_one_workspace_for_all_plans() -> None:
+    """20 MiB for the search, then for the plan that is likely the fastest, which is remembered."""
+    asked = ask(benchmark=True)
+    ran = run(line((Ask(asked, 0), Ask(asked, 0))), {asked: plans(4 * MIB, 20 * MIB)}, ENDLESS)
+    assert ran.requested == (20 * MIB, 4 * MIB, 4 * MIB)
+
+
+def test_a_search_gives_all_that_is_cached_back() -> None:
+    """Of 12 MiB that were freed and 30 for the search nothing stays; the plan takes 30 anew."""
+    asked = ask(benchmark=True)
+    events = (Allocate(0), Release(0), Ask(asked, 0), Mark(0, Phase.FORWARD))
+    ran = run(line(events, need(12 * MIB)), {asked: plans(30 * MIB)}, ENDLESS)
+    assert ran.peak_reserved_bytes == 42 * MIB
+    assert ran.marks == (MarkPoint(0, "output", 0, 30 * MIB),)
+
+
+def test_plans_for_which_too_little_is_free_are_not_searched() -> None:
+    """Beside 12 of 40 MiB only 28 are free."""
+    asked = ask(benchmark=True)
+    timeline = line((Allocate(0), Ask(asked, 0)), need(12 * MIB))
+    ran = run(timeline, {asked: plans(30 * MIB, 20 * MIB)}, capacity(40))
+    assert ran.requested == (12 * MIB, 20 * MIB, 20 * MIB)
+
+
+def test_what_a_search_cannot_have_it_halves() -> None:
+    """A limit of 40 MiB refuses 60 beside 12, and 30, but not 15, into which one plan fits."""
+    asked = ask(benchmark=True)
+    timeline = line((Allocate(0), Ask(asked, 0)), need(12 * MIB))
+    machine = replace(capacity(100), limit_bytes=40 * MIB)
+    ran = run(timeline, {asked: plans(60 * MIB, 20 * MIB, 8 * MIB)}, machine)
+    assert ran.requested == tuple(size * MIB for size in (12, 60, 30, 15, 8))
 
 
 def test_an_allocation_that_fails_ends_the_run() -> None:
