@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vggprof import views
-from vggprof.devices.calibration_listing import CalibrationListing, Done
+from vggprof.devices.calibration_listing import CalibrationListing, Done, TimedStep
 from vggprof.devices.calibrations import Calibration, MeasuredRun, Method, Run, Stage, StageBytes
 from vggprof.forms import Form
 from vggprof.units import MIB
@@ -43,7 +43,8 @@ ONE = Calibration(
 
 @pytest.mark.parametrize("form", Form)
 def test_every_form_whole(form: Form, golden: Callable[[str, str], None]) -> None:
-    listing = CalibrationListing(Done.REMEMBERED, (ONE,), FOLDER)
+    times = (TimedStep("vgg11", 16, "off", 41.25, 50), TimedStep("vgg11", 16, "fp16", 20.5, 48))
+    listing = CalibrationListing(Done.REMEMBERED, (ONE,), FOLDER, (times,))
     golden(f"calibrate.{SUFFIX[form]}", views.calibration(listing, form))
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vggprof.api.networks import trace_arch
+
 if TYPE_CHECKING:
-    from vggprof.devices.calibration_listing import CalibrationListing
+    from vggprof.devices.calibration_listing import CalibrationListing, TimedStep
     from vggprof.devices.listing import GpuListing
+    from vggprof.measurement import Measurement
     from vggprof.memory.workspaces.listing import CudnnListing
 
 
@@ -31,15 +35,24 @@ def list_cudnn() -> CudnnListing:
 def calibrate(say: Callable[[str], None] = lambda _: None) -> CalibrationListing:
     """Measure what processes hold besides PyTorch's memory on the GPU of this machine, and remember it.
 
+    How long steps of a few networks take is measured and remembered too, as far as they run there.
     *say* hears what is going on. Raises GpuUnavailable where no GPU can be measured, UsageError where nothing
     can be remembered, FileFormatError where what is remembered is damaged.
     """
     from vggprof.devices import calibration_files, calibration_listing
-    from vggprof.profiler import calibration
+    from vggprof.measurement import write_measurements
+    from vggprof.profiler import calibration, calibration_times
 
     gpu = calibration.gpu_to_measure()
     calibration_files.check_writable()
-    return calibration_listing.keep(calibration.calibrate(gpu, say))
+    listing = calibration_listing.keep(calibration.calibrate(gpu, say))
+    (kept,), (here, _) = listing.calibrations, gpu
+    timed = calibration_times.time_steps(here, trace_arch, say)
+    path = calibration_files.times_file(kept)
+    path.unlink(missing_ok=True)
+    if timed:
+        write_measurements(timed, path)
+    return _with_times(listing)
 
 
 def list_calibrations(gpu: str = "") -> CalibrationListing:
@@ -49,14 +62,41 @@ def list_calibrations(gpu: str = "") -> CalibrationListing:
     """
     from vggprof.devices import calibration_listing
 
-    return calibration_listing.list_calibrations(gpu)
+    return _with_times(calibration_listing.list_calibrations(gpu))
 
 
 def forget_calibrations(gpu: str = "") -> CalibrationListing:
-    """Drop the calibrations of *gpu*, as in `list_calibrations`, and return them.
+    """Drop the calibrations of *gpu* with their times, as in `list_calibrations`, and return them.
 
     Raises as that does, and UsageError where a file cannot be removed.
     """
     from vggprof.devices import calibration_listing
 
     return calibration_listing.forget_calibrations(gpu)
+
+
+def _with_times(listing: CalibrationListing) -> CalibrationListing:
+    """Return *listing* with the times that are kept beside each calibration. Raises FileFormatError."""
+    from vggprof.devices.calibration_files import times_file
+    from vggprof.measurement import read_measurements
+
+    kept = [times_file(one) for one in listing.calibrations]
+    times = tuple(_steps(read_measurements(path)) if path.exists() else () for path in kept)
+    return replace(listing, times=times)
+
+
+def _steps(measurements: Iterable[Measurement]) -> tuple[TimedStep, ...]:
+    from vggprof.devices.calibration_listing import TimedStep
+    from vggprof.measurement import summarize
+
+    return tuple(
+        TimedStep(
+            each.conditions.arch,
+            each.conditions.setup.batch,
+            each.conditions.setup.amp.value,
+            step.median_ms,
+            step.n,
+        )
+        for each in measurements
+        if each.timing is not None and (step := summarize(each.timing.step))
+    )

@@ -14,9 +14,10 @@ from vggprof.errors import UsageError
 def calibrate_command(*, show: bool, forget: bool, gpu: str, out: Output) -> None:
     """Measure what a process takes on the GPU that is here besides PyTorch's memory, and remember it.
 
-    Predictions for that GPU use it then, as long as torch and the driver stay the same, and say so. Four
-    processes run one after the other, best while nothing else is on the GPU. CUDA_VISIBLE_DEVICES chooses
-    among several GPUs. Nothing is sent anywhere.
+    How long training steps of a few networks take is measured too. Predictions of memory and of time for that
+    GPU use it then, as long as torch and the driver stay the same, and say so. Processes run one after the
+    other, four for memory and some for times, best while nothing else is on the GPU. CUDA_VISIBLE_DEVICES
+    chooses among several GPUs. Nothing is sent anywhere.
     """
     from vggprof import api, views
 

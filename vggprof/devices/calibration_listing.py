@@ -17,12 +17,24 @@ class Done(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TimedStep:
+    """What a step of one network took when a GPU was calibrated."""
+
+    arch: str
+    batch: int
+    amp: str  # "off" or "fp16"
+    step_ms: float  # the median
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationListing:
     """Calibrations, and the folder that they are, or were, kept in."""
 
     done: Done
     calibrations: tuple[Calibration, ...]
     folder: Path
+    times: tuple[tuple[TimedStep, ...], ...] = ()  # of each calibration; () where nobody looked
 
 
 def keep(calibration: Calibration) -> CalibrationListing:

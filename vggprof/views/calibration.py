@@ -1,6 +1,7 @@
 """Calibrations as text: what was measured outside PyTorch's allocator, by run and stage."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, assert_never
 
 from vggprof.forms import Form
@@ -13,7 +14,7 @@ from vggprof.views.phrases import plural
 from vggprof.views.table import text_of
 
 if TYPE_CHECKING:
-    from vggprof.devices.calibration_listing import CalibrationListing
+    from vggprof.devices.calibration_listing import CalibrationListing, TimedStep
     from vggprof.devices.calibrations import Calibration
 
 _TITLES: Final = {
@@ -38,11 +39,19 @@ _COLUMNS: Final = (
     Column("added at least", Unit.BYTES),
     Column("at most", Unit.BYTES),
 )
+_TIME_COLUMNS: Final = (
+    Column("network", Unit.TEXT),
+    Column("batch", Unit.EXACT),
+    Column("amp", Unit.TEXT),
+    Column("median, ms", Unit.NUMBER),
+    Column("steps", Unit.EXACT),
+)
 _CSV_HEADER: Final = ("device", "uuid", "driver", "torch", "run", "stage", "least_bytes", "most_bytes")
 _HOW: Final = (
     "Bytes outside PyTorch's allocator that a stage adds to those before it in its run: at least by one "
     "call, at most by a variety of calls. Every run is a process of its own.",
     "Predictions for that GPU with that torch count the stages that a training runs, and say so.",
+    "Times of steps draw those that `vggprof latency` predicts for that GPU to them, and it says so.",
 )
 
 
@@ -77,17 +86,25 @@ def calibration_document(listing: "CalibrationListing") -> Document:
     blocks: list[Block] = [Lines((_NONE[done],))]
     if found:
         blocks = [Lines((f"{plural(len(found), 'calibration')} {_WHERE[done]} {listing.folder}",))]
-        for one in found:
-            blocks += _blocks(one)
+        for one, times in zip(found, _times(listing), strict=True):
+            blocks += _blocks(one, times)
         blocks.append(Notes("How to read this", _HOW))
     return Document(_TITLES[done], tuple(blocks))
 
 
-def _blocks(one: "Calibration") -> tuple[Block, ...]:
+def _times(listing: "CalibrationListing") -> tuple[tuple["TimedStep", ...], ...]:
+    return listing.times or ((),) * len(listing.calibrations)
+
+
+def _blocks(one: "Calibration", times: tuple["TimedStep", ...]) -> tuple[Block, ...]:
     rows = [
         (run.run.value, s.stage.value, s.least_bytes, s.most_bytes) for run in one.runs for s in run.stages
     ]
-    return Lines(tuple(_say(one))), Table("", _COLUMNS, tuple(rows))
+    blocks = Lines(tuple(_say(one))), Table("", _COLUMNS, tuple(rows))
+    if not times:
+        return blocks
+    steps = tuple((each.arch, each.batch, each.amp, each.step_ms, each.steps) for each in times)
+    return (*blocks, Table("Training steps", _TIME_COLUMNS, steps))
 
 
 def _say(one: "Calibration") -> Iterator[str]:
@@ -118,11 +135,14 @@ def _result(listing: "CalibrationListing") -> dict[str, Json]:
     return {
         "done": listing.done.value,
         "folder": str(listing.folder),
-        "calibrations": [_json(one) for one in listing.calibrations],
+        "calibrations": [
+            {**_json(one), "times": [asdict(each) for each in times]}
+            for one, times in zip(listing.calibrations, _times(listing), strict=True)
+        ],
     }
 
 
-def _json(one: "Calibration") -> Json:
+def _json(one: "Calibration") -> dict[str, Json]:
     return {
         "device": one.device,
         "name": one.name,
