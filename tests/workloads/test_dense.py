@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from vggprof import api, views
+from vggprof.cli.dense import dense_command
 from vggprof.cli.run import run
 from vggprof.devices import Survey
 from vggprof.errors import UsageError
@@ -16,7 +17,7 @@ from vggprof.forms import Form
 from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Mode, Setup
-from vggprof.workloads.dense import Evaluation, Way
+from vggprof.workloads.dense import SCALES, Evaluation, Way
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +124,13 @@ def test_maps_and_work_of_vgg16() -> None:
     assert predicted is not None
     assert both.card.prediction.process == predicted.prediction.process
     assert [error.top1_percent for error in report.errors] == [27.0, 26.8, 25.6]
+
+
+def test_the_command_s_scales_are_the_paper_s() -> None:
+    # Tables 4 and 5 for S in [256, 512].
+    assert SCALES == (256, 384, 512)
+    (option,) = (each for each in dense_command.params if each.name == "scales")
+    assert option.default == ",".join(map(str, SCALES))
 
 
 def test_the_worst_scale_decides() -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import sys
 from dataclasses import replace
 from io import StringIO
 
@@ -13,7 +15,7 @@ from vggprof.devices import GpuHere, Survey, find_device
 from vggprof.forms import Form
 from vggprof.memory.workspaces.targets import Choice
 from vggprof.target import Target
-from vggprof.trace import Setup
+from vggprof.trace import Optimizer, Setup
 from vggprof.units import GIB
 from vggprof.workloads import doctor as room
 from vggprof.workloads.doctor import Diagnosis, Software
@@ -114,6 +116,19 @@ def test_what_keeps_torch_from_a_gpu(
     troubles = tuple(room._troubles(survey, Software("2.15.0", cuda, None, None), visible))
     assert len(troubles) == (said is not None)
     assert said is None or said in troubles[0]
+
+
+def test_the_two_workloads_train_with_plain_sgd() -> None:
+    # The notebook's optimizer; the script takes gradients alone, which is as much.
+    assert {each.setup for each in room.WORKLOADS} == {Setup(batch=32, optimizer=Optimizer.SGD)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone says what is available")
+def test_memory_of_the_machine_is_in_bytes() -> None:
+    total_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available_bytes = room._available_bytes()
+    assert available_bytes is not None
+    assert total_bytes / 1000 < available_bytes <= total_bytes  # in KiB it would be less than a thousandth
 
 
 def test_software_is_read_without_importing_torch() -> None:

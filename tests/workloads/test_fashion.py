@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from idx_files import head, make_data, write
 
 from vggprof import api, views
+from vggprof.cli.fashion import fashion_command
 from vggprof.cli.run import run
 from vggprof.forms import Form
 from vggprof.target import Target
@@ -110,6 +112,27 @@ def test_every_image_is_seen_once_an_epoch_with_its_label(data: Path) -> None:
         assert sorted(seen) == sorted((pictures.image(at), pictures.labels[at]) for at in range(80))
         orders.append(seen)
     assert orders[0] != orders[1]
+
+
+def test_the_notebook_s_numbers(data: Path) -> None:
+    plan = FashionPlan(data)
+    assert (plan.arch, plan.epochs, plan.batch, plan.learning_rate) == ("vgg11-d2l", 5, 32, 0.05)
+    assert plan.setup() == Setup(batch=32, optimizer=Optimizer.SGD)
+    defaults = {option.name: option.default for option in fashion_command.params}
+    for name in ("arch", "epochs", "batch", "learning_rate", "device", "seed"):
+        assert defaults[name] == getattr(plan, name), name
+
+
+def test_weights_begin_as_keras_begins_them() -> None:
+    from vggprof.workloads.running import fashion  # noqa: PLC0415 - needs Pillow
+
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 500)
+    fashion._like_keras(layer)
+    # Glorot and Bengio 2010, eq. 16: uniform up to sqrt(6 / (inputs + outputs)).
+    limit = math.sqrt(6 / 800)
+    assert 0.99 * limit < float(layer.weight.detach().abs().max()) <= limit
+    assert not layer.bias.any()
 
 
 def test_samples_a_second() -> None:

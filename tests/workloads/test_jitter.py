@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vggprof import api, views
+from vggprof.cli.jitter import _scales, jitter_command
 from vggprof.cli.run import run
 from vggprof.devices import Survey
 from vggprof.errors import UsageError
 from vggprof.forms import Form
 from vggprof.target import Target
 from vggprof.trace import Setup
-from vggprof.workloads.jitter import JitterPlan, Pace, Pipeline, Scales, Step
+from vggprof.units import format_bytes
+from vggprof.workloads.jitter import JitterPlan, JitterReport, Pace, Pipeline, Scales, Step
 
 Image = pytest.importorskip("PIL.Image")
 running = pytest.importorskip("vggprof.workloads.running.jitter")
@@ -195,6 +198,53 @@ def test_forms_tell_the_same() -> None:
     for form in (Form.TABLE, Form.MARKDOWN):
         assert "made for this" in views.jitter(report, form)
     assert "An epoch of 100 images" not in views.jitter(replace(report, steps=()), Form.TABLE)
+
+
+def test_tables_say_what_the_paces_are() -> None:
+    # 100 images at 256 in 2 s and 80 at 512 in 4 s; steps of 2 x 4 images in 100 ms take 80 a second.
+    pipelines = (Pipeline(Scales(256, 256), 100, 2.0, 1), Pipeline(Scales(512, 512), 80, 4.0, 1))
+    setup, card = Setup(batch=4, accumulate=2), Target(gpu="RTX 3060")
+    memory = api.memory("alexnet", setup, card)
+    step = Step("as given", 100.0, 8)
+    report = JitterReport("alexnet", setup, (224, 224), "none", memory, pipelines, (step,), 288_000)
+    said = [line.strip() for line in views.jitter(report, Form.TABLE).splitlines()]
+    rows = [" ".join(line.split()) for line in said]
+    # A step of 8 waits where it takes less than 8 / 50 or 8 / 20 s; 288,000 images at 50 a second are 1.6
+    # hours.
+    assert "S = 256 1.00 x 50.00 1.00 x 160.00" in rows
+    assert "S = 512 4.00 x 20.00 0.40 x 400.00" in rows
+    assert "as given 100.00 80.00 S = 256 yes 2 1.60" in rows
+    assert "as given 100.00 80.00 S = 512 yes 4 4.00" in rows
+    assert memory.single is not None
+    tensors, process = memory.tensors.peak.allocated_bytes, memory.single.prediction.process.high
+    assert (
+        f"Memory at every scale: {format_bytes(tensors)} of tensors, process up to {format_bytes(process)}; "
+        "FITS on GeForce RTX 3060 12GB"
+    ) in said
+    told = json.loads(views.jitter(report, Form.JSON))
+    assert [each["epoch_s"] for each in told["paces"]] == [5760, 14_400]
+    assert told["tensors_bytes"] == tensors
+
+
+def test_batches_that_were_ready_do_not_count() -> None:
+    taken: list[int] = []
+
+    def batches() -> Iterator[list[torch.Tensor]]:
+        while True:
+            taken.append(len(taken))
+            yield [torch.empty(8, 0)]
+
+    found = running._timed(batches(), Scales(32, 32), JitterPlan(seconds=1e-9, workers=3))
+    # One that was begun before and two that each of three workers had prefetched (torch's prefetch_factor).
+    assert len(taken) == 1 + 2 * 3 + 1
+    assert (found.images, found.workers) == (8, 3)
+
+
+def test_the_command_s_defaults_are_the_plan_s() -> None:
+    defaults = {option.name: option.default for option in jitter_command.params}
+    assert tuple(map(_scales, str(defaults["scales"]).split(","))) == JitterPlan().scales
+    for name in ("workers", "seconds", "epoch_images"):
+        assert defaults[name] == getattr(JitterPlan(), name), name
 
 
 def test_without_pillow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

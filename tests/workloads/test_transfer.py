@@ -31,6 +31,11 @@ def test_what_the_paper_inherits(deep: str) -> None:
     assert plan.params == api.layers(deep).totals.params
 
 
+def test_the_command_inherits_what_the_paper_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["transfer", "vgg11", "vgg13"]) == 0
+    assert capsys.readouterr().out == views.transfer(api.transfer("vgg11", "vgg13"), Form.TABLE)
+
+
 def test_real_state_dicts() -> None:
     small = "@classes=5,width=4,input=3x32x32"
     plan = api.transfer(f"vgg11{small}", f"vgg16{small}")

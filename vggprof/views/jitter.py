@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import assert_never
 
 from vggprof.forms import Form
+from vggprof.units import format_bytes
 from vggprof.views.cards import card_json, say_cards
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say_shape
@@ -21,6 +22,7 @@ _HEADER = (
 _NOTES = (
     "Brought are images opened, rescaled, cropped, mirrored and put into batches, measured on this machine; "
     "taken are those that the training works on where it never waits.",
+    "Pictures that were made are smooth: photographs are larger files and take longer to open.",
     "An epoch goes at the pace of the slower. Workers needed: processes as fast as the measured ones.",
     "The GPU gets crops of one size whatever S is, so that its memory and its steps are the same.",
     "Times of steps on a GPU are predictions (`vggprof latency`), unless --step-ms gives one.",
@@ -55,11 +57,18 @@ def _document(report: JitterReport) -> Document:
     lines = (
         say_setup(report.setup),
         f"Crops of {say_shape(report.crop)} from {report.pictures}",
-        f"Memory at every scale: {say_cards(report.memory.cards)}",
+        f"Memory at every scale: {_memory(report)}",
         *_conclusions(report),
     )
     blocks = (Lines(lines), _pipelines(report), *_paces(report), Notes("How to read this", _NOTES))
     return Document(f"{report.arch}: scale jitter", blocks)
+
+
+def _memory(report: JitterReport) -> str:
+    """Return what the training takes: ``1.60 GiB of tensors, process up to 3.52 GiB; FITS on ...``."""
+    only, tensors = report.memory.single, report.memory.tensors.peak.allocated_bytes
+    process = "" if only is None else f", process up to {format_bytes(only.prediction.process.high)}"
+    return f"{format_bytes(tensors)} of tensors{process}; {say_cards(report.memory.cards)}"
 
 
 def _conclusions(report: JitterReport) -> Iterator[str]:
