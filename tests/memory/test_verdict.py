@@ -145,7 +145,7 @@ def test_fragmentation_is_that_at_the_peak_of_what_is_allocated() -> None:
     """
     sizes = (100, 102, 40, 61, 62)
     needs = tuple(Need(size * MIB, size * MIB, Kind.PARAMETER, 0, None, "") for size in sizes)
-    events = (*map(Allocate, (0, 1)), *map(Release, (0, 1)), *map(Allocate, (2, 3, 4)))
+    events = (Allocate(0), Allocate(1), Release(0), Release(1), Allocate(2), Allocate(3), Allocate(4))
     line = replace(small_timeline(), needs=needs, events=events)
     prediction = predict(line, {}, room(1000))
     peaks = prediction.peak_allocated.likely, prediction.peak_reserved.likely
