@@ -1,6 +1,8 @@
 """What the API says of advice: which question each change leads to, and the answers."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,17 +34,32 @@ def with_advice(
     only = answer.single
     if only is None or (only.prediction.status is Status.FITS and not always):
         return answer
+    from vggprof.api.variants import Variants
     from vggprof.memory.advice import advise
 
-    advised = advise(
-        forecast,
-        forecast.traces(answer.setup.batch),
-        only.card,
-        only.prediction,
-        traces=traces,
-        command=lambda case: None if traces is None else _command(answer, case, target, forecast),
-    )
+    asked = forecast.traces(answer.setup.batch)
+    with _uncollected():
+        advised = advise(
+            forecast,
+            asked,
+            only.card,
+            only.prediction,
+            traces=None if traces is None else Variants(answer.arch, steps=asked.steps, otherwise=traces),
+            command=lambda case: None if traces is None else _command(answer, case, target, forecast),
+        )
     return replace(answer, advice=advised)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: a search makes many values, and no cycles; a look at all takes 0.2 s."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _command(answer: MemoryReport, case: "Case", target: Target, forecast: Forecast) -> str:

@@ -1,5 +1,6 @@
 """A trace from the cache, or made and put there."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from hashlib import sha256
@@ -59,7 +60,9 @@ def _key(content_key: str, setup: Setup, more: Sequence[str]) -> str | None:
 
 def _own_sources() -> str:
     """Return a digest of names, sizes and times of our own modules, so that a changed one is noticed."""
-    root = Path(__file__).parents[1]
-    found = sorted((path, path.stat()) for path in root.rglob("*.py"))
-    lines = [f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}" for path, status in found]
-    return sha256("\n".join(lines).encode()).hexdigest()
+    lines = []
+    for directory, _, names in os.walk(Path(__file__).parents[1]):  # several times faster than Path.rglob
+        for path in (f"{directory}/{name}" for name in names if name.endswith(".py")):
+            status = Path(path).stat()
+            lines.append(f"{path} {status.st_size} {status.st_mtime_ns}")
+    return sha256("\n".join(sorted(lines)).encode()).hexdigest()

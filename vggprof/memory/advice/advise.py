@@ -66,7 +66,7 @@ def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
     """
     case = Case(asked.setup, forecast.software.settings, forecast.software.allocator)
     space = space_of(case, asked, card.device.capability, retraced=traces is not None)
-    meter = Meter(forecast, card, case, prediction, traces or (lambda _setup: asked))
+    meter = Meter(forecast, card, (case, asked, prediction), traces or (lambda _setup: asked))
     adviser = _Adviser(case, meter, command)
     advice: dict[tuple[Change, ...], Advice] = {}
     for change in _singles(case, space, meter):

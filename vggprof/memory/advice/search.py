@@ -7,7 +7,7 @@ from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.space import Space
 
 # Setups that may be traced for combinations, each of which takes about as long as asking for it by itself.
-MAX_TRACED = 8
+MAX_TRACED = 6
 
 
 @dataclass(frozen=True, slots=True)
