@@ -17,6 +17,7 @@ from vggprof.forms import Form
 from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Mode, Setup
+from vggprof.units import format_bytes, format_count
 from vggprof.workloads.dense import SCALES, Evaluation, Way
 
 
@@ -163,6 +164,21 @@ def test_what_cannot_be_evaluated(words: str, said: str, capsys: pytest.CaptureF
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_tables_say_what_the_evaluations_are() -> None:
+    # 224 -> one score; 288 / 32 = 9, and 9 - 7 + 1 = 3 scores each way.
+    report = api.dense("vgg11", (224, 288), target=Target(gpu="RTX 3060"))
+    both = evaluation(report.evaluations, Way.DENSE, 224, 288, mirrored=True)
+    assert both.card is not None
+    base = report.evaluations[0].macs
+    rows = [" ".join(line.split()) for line in views.dense(report, Form.TABLE).splitlines()]
+    macs = f"{format_count(both.macs)} {both.macs / base:.2f} x"
+    assert f"dense 224,288 yes 1x1 3x3 {macs}" in rows
+    process = both.card.prediction.process.high
+    sizes = f"{format_bytes(both.peak_bytes)} {format_bytes(process)}"
+    assert f"dense 224,288 yes 2 {sizes} FITS on GeForce RTX 3060 12GB" in rows
+    assert "single test scale 256 256 29.6 10.4 3" not in rows  # neither scale is 256
 
 
 def test_forms_tell_the_same() -> None:

@@ -83,6 +83,17 @@ def test_memory_that_others_hold_is_missing(_machine: pytest.MonkeyPatch, capsys
     assert said.err == "Error: does not fit the GPU that is here: the notebook, the timing script\n"
 
 
+def test_a_gpu_that_torch_cannot_use(_machine: pytest.MonkeyPatch, capsys: Captured) -> None:
+    _machine.setattr(room, "_software", lambda _cudnn: Software("2.15.0+cpu", None, None, 16 * GIB))
+    found = on(_machine, HERE)
+    assert not found.gpu_usable
+    assert run(["doctor", "--check"]) == 4
+    said = capsys.readouterr()
+    assert said.out.count("no: see below; its memory would do (FITS)") == 2
+    assert "torch 2.15.0+cpu, built without CUDA" in said.out
+    assert said.err.startswith("Error: torch 2.15.0+cpu was built without CUDA")
+
+
 def test_without_a_gpu_the_smallest_card_is_named(_machine: pytest.MonkeyPatch, capsys: Captured) -> None:
     found = on(_machine, NONE)
     assert all(each.card is None and each.smallest is not None and not each.fits for each in found.answers)

@@ -18,7 +18,7 @@ from vggprof.forms import Form
 from vggprof.target import Target
 from vggprof.trace import Optimizer, Setup
 from vggprof.units import format_bytes
-from vggprof.workloads.fashion import FashionPlan, FashionReport, MeasuredMemory, Pass
+from vggprof.workloads.fashion import Epoch, FashionPlan, FashionReport, MeasuredMemory, Pass
 from vggprof.workloads.idx import read_pictures
 
 pytest.importorskip("PIL")
@@ -135,8 +135,15 @@ def test_weights_begin_as_keras_begins_them() -> None:
     assert not layer.bias.any()
 
 
-def test_samples_a_second() -> None:
-    assert Pass(samples=120, loss=1.0, accuracy=0.5, seconds=4.0).samples_per_s == 30
+def test_an_epoch_is_a_row(trained: FashionReport) -> None:
+    epoch = Epoch(Pass(100, 1.5, 0.25, 4.0), Pass(50, 2.5, 0.5, 1.0))
+    report = replace(trained, trained=replace(trained.trained, epochs=(epoch,)))
+    rows = [" ".join(line.split()) for line in views.fashion(report, Form.TABLE).splitlines()]
+    assert "1 1.50 25.0 % 4.00 25.00 2.50 50.0 % 1.00 50.00" in rows
+    (told,) = json.loads(views.fashion(report, Form.JSON))["epochs"]
+    keys = ("samples", "loss", "accuracy", "time_ms", "samples_per_s")
+    assert told["train"] == dict(zip(keys, (100, 1.5, 0.25, 4000, 25), strict=True))
+    assert told["test"] == dict(zip(keys, (50, 2.5, 0.5, 1000, 50), strict=True))
 
 
 def test_images_are_enlarged_and_stay_what_they_are(data: Path) -> None:
