@@ -17,13 +17,14 @@ from types import MappingProxyType
 
 from vggprof import api, views
 from vggprof.memory.forecast import Forecast, Software
+from vggprof.memory.verdict import Status
 from vggprof.memory.workspaces.libraries import CudnnLibrary, find_libraries
 from vggprof.memory.workspaces.plans import Plan
 from vggprof.memory.workspaces.process import Failure, Worker
 from vggprof.memory.workspaces.query import CudnnQuery
 from vggprof.memory.workspaces.recorded import Recorded, place, read_recorded, write_recorded
 from vggprof.memory.workspaces.targets import Choice
-from vggprof.report import Report, who_filled
+from vggprof.report import Filled, Report, Study, who_filled
 from vggprof.target import Target
 from vggprof.trace import Mode, Optimizer, Setup
 from vggprof.trace.traces import Traces
@@ -37,12 +38,13 @@ HERE = Path(__file__).parent
 ANSWERS = HERE / "cudnn.answers"
 TORCH, CUDNN = "2.15", "9.26.0.51"
 CARD = "GeForce RTX 3060 12GB"
-SIZES = ("2GiB", "3GiB", "4GiB", "6GiB", "8GiB", "16GiB", "24GiB")
+SIZES = ("2GiB", "3GiB", "4GiB", "6GiB", "8GiB", "12GiB", "16GiB", "24GiB")
+BESIDE = tuple(size for size in SIZES if size != "12GiB")  # of the card that has those
 FULL = "out-of-memory/report.md"
 HEAD = """# Gallery
 
-Reports that vggprof made, each as markdown and as one offline page (`report.html`, which has a slider).
-`make reports` makes them again, byte for byte.
+Reports that vggprof made, as markdown; all but the last also as one offline page, `report.html` beside it,
+which has a slider over batches. `make reports` makes them again, byte for byte.
 """
 FOOT = f"""All are predictions for torch {TORCH} with cuDNN {CUDNN} on a {CARD}, unless a page says otherwise.
 What that cuDNN answers lies in `cudnn.answers`, so that another one changes nothing here.
@@ -131,17 +133,17 @@ PAGES = (
         "VGG-16 forward, on cards of 2 to 24 GiB",
         ("vgg16",),
         Setup(batch=32, mode=Mode.INFER),
-        SIZES,
+        BESIDE,
     ),
     Page(
         "vgg16-forward-backward",
         "VGG-16 forward and backward, on cards of 2 to 24 GiB",
         ("vgg16",),
         _SGD,
-        SIZES,
+        BESIDE,
         ("sgd",),
     ),
-    Page("vgg11-d2l", "VGG-11 for one channel and ten classes", ("vgg11-d2l",), _SGD, SIZES, ("sgd",)),
+    Page("vgg11-d2l", "VGG-11 for one channel and ten classes", ("vgg11-d2l",), _SGD, BESIDE, ("sgd",)),
 )
 
 
@@ -177,8 +179,20 @@ TOLD = (
 
 
 def full_cards() -> dict[str, str]:
-    """Return the page on what two errors tell."""
-    blocks = [block for told in TOLD for block in _told(told)]
+    """Return the page on what two errors tell, first of all."""
+    found = [(told, _filled(told)) for told in TOLD]
+    blocks = [block for told, filled in found for block in _told(told, filled)]
+    sure = [
+        all(each.others.low for each in cards) for cards in zip(*(filled for _, filled in found), strict=True)
+    ]
+    least = SIZES[len(sure) - sure[::-1].index(False)].replace("GiB", " GiB")
+    first = Lines(
+        (
+            "Both errors come before the first step and ask for a few KiB: the card was full by then.",
+            f"On cards of {least} and more the training cannot have filled it, whatever is true of what is "
+            "not known: others held memory.",
+        )
+    )
     notes = Notes(
         "How to read this",
         (
@@ -192,20 +206,21 @@ def full_cards() -> dict[str, str]:
             "The context and what steps reserve are PyTorch's; TensorFlow's differ, but not by gigabytes.",
         ),
     )
-    document = Document("What two errors tell: out of memory before the first step", (*blocks, notes))
+    document = Document("What two errors tell: out of memory before the first step", (first, *blocks, notes))
     return {FULL: markdown_of(document)}
 
 
-def _told(told: Told) -> Iterator[Block]:
-    sizes = (*SIZES[:5], "12GiB", *SIZES[5:])
-    cards = [replace(PINNED, gpu_memory=size).cards()[0] for size in sizes]
+def _filled(told: Told) -> list[Filled]:
+    """Return who can have filled each card."""
+    cards = [replace(PINNED, gpu_memory=size).cards()[0] for size in SIZES]
     traces = Traces(lambda batch: api.trace_arch(told.arch, replace(told.setup, batch=batch)))
     with Forecast(traces, PINNED.software()) as forecast:
-        filled = [who_filled(forecast, told.setup.batch, card, copies=2) for card in cards]
-    yield from holders(told.title, filled)
-    yield Lines(
-        (f"The error: {told.said}.", f"It asks for {format_bytes(4 * told.floats)}: nothing was left.")
-    )
+        return [who_filled(forecast, told.setup.batch, card, copies=2) for card in cards]
+
+
+def _told(told: Told, filled: Sequence[Filled]) -> Iterator[Block]:
+    asks = f"It asks for {format_bytes(4 * told.floats)}: nothing was left."
+    return holders(told.title, filled, f"The error: {told.said}.", asks)
 
 
 def page(number: int) -> tuple[str, dict[str, str]]:
@@ -215,12 +230,22 @@ def page(number: int) -> tuple[str, dict[str, str]]:
     made = PAGES[number]
     report = made.report()
     files = {f"{made.name}/{name}": text for name, text in views.report_files(report).items()}
-    verdicts = "; ".join(
-        f"{study.arch} {card.prediction.status.value}, up to batch {card.largest_batch}"
-        for study in report.studies
-        for card in study.memory.cards
-    )
-    return f"- [{made.about}]({made.name}/report.md) ({plain(say_setup(made.setup))}): {verdicts}", files
+    said = "; ".join(_verdicts(report, study) for study in report.studies)
+    return f"- [{made.about}]({made.name}/report.md) ({plain(say_setup(made.setup))}): {said}", files
+
+
+def _verdicts(report: Report, study: Study) -> str:
+    """Return what a network comes to on the card; where a page is of one alone, also on each other card."""
+    (card,) = study.memory.cards
+    said = f"{study.arch} {card.prediction.status.value}, up to batch {card.largest_batch:,}"
+    if len(report.studies) > 1:
+        return said
+    found = [study.slice(choice, report.setup) for choice in report.choices]
+    ends = [(each, next(p.status for p in each.points if p.batch == report.setup.batch)) for each in found]
+    for status in reversed(Status):
+        sizes = [format_bytes(each.usable_bytes) for each, known in ends if known is status]
+        said += f"; {status.value} with {', '.join(sizes)}" if sizes else ""
+    return said
 
 
 def gallery() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_S = 300  # for one answer; a browser that gives none is a fault, however busy the machine is
 _ALONE = (
     "--headless",
     "--no-sandbox",
@@ -27,8 +29,15 @@ def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+class NoAnswerError(Exception):
+    """The browser has ended, or says nothing any more."""
+
+
 class Chromium:
-    """One page of a browser of its own; what it logs and asks the network for is kept."""
+    """One page of a browser of its own; what it logs and asks the network for is kept.
+
+    Raises NoAnswerError where what is called so is no browser that starts here.
+    """
 
     def __init__(self, path: str) -> None:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -39,6 +48,7 @@ class Chromium:
             ["/bin/bash", "-c", script, str(theirs_in), str(theirs_out), path, *_ALONE,
              f"--user-data-dir={self._profile.name}", "about:blank"],
             pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": self._profile.name},
         )  # fmt: skip
         os.close(theirs_in)
         os.close(theirs_out)
@@ -46,18 +56,29 @@ class Chromium:
         self._last = 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
 
-    def __enter__(self) -> Self:
+    def _attach(self) -> None:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the browser."""
         self._process.kill()
         self._process.wait()
         os.close(self._in)
@@ -70,7 +91,10 @@ class Chromium:
         message: dict[str, Any] = {"id": self._last, "method": method, "params": params}
         if self._session is not None:
             message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
+        try:
+            os.write(self._out, json.dumps(message).encode() + b"\0")
+        except BrokenPipeError as error:
+            raise NoAnswerError("Chromium ended") from error
         while True:
             answer = self._receive()
             if answer.get("id") == self._last:
@@ -105,8 +129,11 @@ class Chromium:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._in], [], [], PATIENCE_S)[0]:
+                raise NoAnswerError(f"Chromium said nothing for {PATIENCE_S} s")
             chunk = os.read(self._in, 65536)
-            assert chunk, "Chromium ended"
+            if not chunk:
+                raise NoAnswerError("Chromium ended")
             self._buffer += chunk
         message, _, self._buffer = self._buffer.partition(b"\0")
         found: dict[str, Any] = json.loads(message)

@@ -14,7 +14,7 @@ from vggprof.report import Filled, who_filled
 from vggprof.trace import Kind, Optimizer, Setup
 from vggprof.trace.traces import Traces
 from vggprof.units import GIB, MIB
-from vggprof.views.document import Lines, Table
+from vggprof.views.document import Notes, Table
 from vggprof.views.holders import holders
 
 SOFTWARE = Software((2, 15), (13, 0), Choice(None, None), CudnnSettings(), AllocatorConfig(torch=(2, 15)))
@@ -62,11 +62,17 @@ def test_others_hold_what_is_left_or_nothing(forecast: Forecast) -> None:
 
 def test_the_conclusion_names_the_cards(forecast: Forecast) -> None:
     cards = [Card(custom_device(size)) for size in (GIB // 2, 8 * GIB)]
-    table, said = holders("AlexNet", [who_filled(forecast, 4, card) for card in cards])
+    filled = [who_filled(forecast, 4, card) for card in cards]
+    said, table = holders("AlexNet", filled, "It failed.")
     assert isinstance(table, Table)
-    assert isinstance(said, Lines)
-    assert said.items[0].startswith("Its own need can have filled 512.00 MiB GPU; on the others")
-    only: list[Filled] = [who_filled(forecast, 4, cards[1])]
-    _, said = holders("AlexNet", only)
-    assert isinstance(said, Lines)
+    assert isinstance(said, Notes)
+    failed, own, fits, oom = said.items
+    assert failed == "It failed."
+    assert own.startswith("Its own need can have filled 512.00 MiB GPU; on the others")
+    assert [row[-1] for row in table.rows] == ["OOM", "FITS"]
+    assert fits == "Alone, its steps fit 8.00 GiB GPU."
+    assert oom == "Later, in a step, it would have run out of memory by itself on 512.00 MiB GPU."
+    only: list[Filled] = filled[1:]
+    said, _ = holders("AlexNet", only)
+    assert isinstance(said, Notes)
     assert said.items[0].startswith("Its own need fills none of these before the first step")

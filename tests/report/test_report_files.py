@@ -17,7 +17,7 @@ from vggprof.report import Report
 from vggprof.target import Target
 from vggprof.trace import Setup
 
-HOSTILE = "<img src=x onerror=alert(1)>&\"'`|[x](y)\x1b[2J\u202e"
+HOSTILE = "# <img src=x onerror=alert(1)>&\"'`|[x](y)~~$\x1b[2J\u202e\n- "
 GPU = """\
 name: {name}
 capability: "8.9"
@@ -30,6 +30,21 @@ memory_khz: 8501000
 bandwidth_bytes_per_s: 272000000000
 memory_bytes: 1073741824
 """
+UNRULED = """\
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(40, 10)
+
+    def forward(self, x):
+        return self.fc(torch.fft.rfft(x).abs().flatten(1))
+
+
+build = Net
+"""
 NET = """\
 name: hostile
 title: {title}
@@ -41,6 +56,9 @@ layers:
   - flatten
   - fc: {{linear: classes}}
 """
+
+
+COLUMNS = ("vgg11", "vgg11-lrn", "vgg13", "vgg16-1x1", "vgg16", "vgg19")
 
 
 class _Read(HTMLParser):
@@ -106,9 +124,16 @@ def test_a_page_takes_no_name_for_markup(hostile: Report) -> None:
 
 
 def test_markdown_takes_no_name_for_markup(hostile: Report) -> None:
-    text = views.report_files(hostile)["report.md"]
+    whole = views.report_files(hostile)["report.md"]
+    commands = re.findall(r"^ {4}.*$", whole, re.MULTILINE)
+    assert len(commands) == 8  # report, compare, and three for each network; code, where nothing is markup
+    text = re.sub(r"^ {4}.*$", "", whole, flags=re.MULTILINE)
     assert not re.search(r"(?<!\\)<(img|script)", text)
     assert "\x1b" not in text
+    titles = re.findall(r"^#+ \\?<.*$", text, re.MULTILINE)
+    assert not titles  # the GPU's name begins like one
+    assert "\\# \\<img" in text
+    assert not re.search(r"(?<!\\)~|(?<!\\)\$", text)
     tables = [line for line in text.splitlines() if line.startswith("| ")]
     assert tables
     assert all(re.sub(r"\\.", "", line).count("|") >= 3 for line in tables)
@@ -143,6 +168,12 @@ def test_markdown_shows_its_charts(path: Path) -> None:
     assert text.startswith("# ")
     if path.parent.name != "out-of-memory":
         assert text.index("## Verdict") < text.index("## Batches that fit") < text.index("## What is assumed")
+        assert ("## Why" in text) == (path.parent.name in ("alexnet-vgg11", "vgg-columns"))
+        assert "TIGHT: it hangs on that." in text  # what the words of the tables mean
+        assert "80 of 100 such times lie within the intervals" in text  # times are assumed to be right, too
+        assert "MACs are the multiply-accumulates" in text
+        again = text.partition("## How to make this again")[2]
+        assert again.startswith("\n\n    vggprof report ")
 
 
 def test_the_gallery_answers_the_question_it_was_made_for() -> None:
@@ -150,18 +181,42 @@ def test_the_gallery_answers_the_question_it_was_made_for() -> None:
     assert "vgg11 does 10.65 x the MACs of alexnet" in text
     assert "vgg11 has 2.17 x the parameters of alexnet" in text
     assert "fc6 alone holds 77.3% of the parameters of vgg11" in text
+    head, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][:4]
+    assert head[1:5] == ["on GeForce RTX 3060 12GB", "to spare", "largest batch", "that FITS"]
+    assert [row[1] for row in rows] == ["FITS", "FITS"]
+    assert [row[7:] for row in rows] == [["25.01", "1.00 x |"], ["206.18", "8.24 x |"]]
+    assert "A step of vgg11 takes 8.24 x as long as one of alexnet: 206.18 ms against 25.01 ms" in text
     columns = (GALLERY / "vgg-columns" / "report.md").read_text(encoding="utf-8")
     row = next(line for line in columns.splitlines() if line.startswith("| vgg16 | 138 M |"))
     assert row.split(" | ")[2:4] == ["138,357,544", "15.47 G"]
-    assert row.endswith("| 8.80 | 8.10 |")
+    assert row.endswith(" | 8.80 | 8.10 |")
+    head = next(line for line in columns.splitlines() if "| parameters, published |" in line)
+    sizes = [title.partition("largest batch, ")[2] for title in head.split(" | ") if "largest batch" in title]
+    assert sizes == ["GeForce GTX 1650", "GeForce RTX 4060", "GeForce RTX 3060 12GB", "GeForce RTX 4090"]
+    largest = [line.split(" | ") for line in columns.splitlines() if line.startswith("| GeForce")]
+    at = 2 + COLUMNS.index("vgg16")
+    assert row.split(" | ")[5:9] == [cells[at].removesuffix(" |") for cells in largest]
     full = (GALLERY / "out-of-memory" / "report.md").read_text(encoding="utf-8")
     assert "It asks for 2.00 KiB: nothing was left." in full
     assert "It asks for 16.00 KiB: nothing was left." in full
+    assert full.index("On cards of 4 GiB and more the training cannot have filled it") < full.index("|")
+
+
+def test_what_has_no_rule_is_told_of(tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(UNRULED, encoding="utf-8")
+    with nobody_to_ask():
+        report = api.report([f"{net}:build@input=1x8x8"], Setup(batch=2), Target(gpu_memory="1GiB"), gpus=())
+    assert [each.operator for each in report.studies[0].profile.table.ledger] == ["aten._fft_r2c.default"]
+    text = views.report_files(report)["report.md"]
+    assert "### Not counted" in text
+    assert "fft" in text.partition("### Not counted")[2]
 
 
 def test_times_have_a_table_where_they_are_known(hostile: Report) -> None:
     text = views.report_files(hostile)["report.md"]
     assert "a step takes 11.00 ms" in text  # the median of 10, 11 and 12
+    assert "Prices are fitted" not in text  # nobody predicted these
     studies = (replace(each, profile=replace(each.profile, times=None)) for each in hostile.studies)
     without = views.report_files(replace(hostile, studies=tuple(studies)))["report.md"]
     assert "a step takes" not in without

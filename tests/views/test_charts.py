@@ -75,6 +75,36 @@ def test_fields_grow_along_a_line_for_each_network(profiles: tuple[Profile, ...]
         assert heights == sorted(heights, reverse=True)
 
 
+def test_dots_at_one_place_lie_within_each_other(profiles: tuple[Profile, ...]) -> None:
+    """fc7 and fc8 of both networks do the same work on the same bytes."""
+    text = work_svg(profiles)
+    radii: dict[str, list[str]] = {}
+    for each in ET.fromstring(text).iter(f"{SVG}circle"):
+        said = each.findtext(f"{SVG}title") or ""
+        radii.setdefault(said.partition(":")[0], []).append(each.get("r") or "")
+    assert radii["alexnet fc7"] == ["6"]
+    assert radii["vgg11 fc7"] == radii["vgg11 conv1_1"] == radii["alexnet conv1"] == ["4.5"]
+
+
+def test_names_of_layers_meet_no_dot_and_no_other_name(profiles: tuple[Profile, ...]) -> None:
+    text = work_svg(profiles)
+    names = [each for each in ET.fromstring(text).iter(f"{SVG}text") if each.get("class") == "name"]
+    assert {"fc6", "fc7", "conv1_1"} <= {each.text for each in names}
+    boxes = []
+    for each in names:
+        x, y, wide = float(each.get("x") or 0), float(each.get("y") or 0) - 4, 7 * len(each.text or "")
+        boxes.append((x - wide if each.get("text-anchor") == "end" else x, y, wide))
+    for at, (x, y, wide) in enumerate(boxes):
+        assert not [
+            1
+            for left, high, other in boxes[at + 1 :]
+            if abs(high - y) < 12 and x < left + other and left < x + wide
+        ]
+        assert not [
+            1 for left, high, _ in circles(text) if abs(high - y) < 10 and x - 4.5 < left < x + wide + 4.5
+        ]
+
+
 @given(st.lists(st.floats(1e-6, 1e18), min_size=1))
 def test_decades_hold_all_values(values: list[float]) -> None:
     scale = Logarithmic.over(values, 10, 110)

@@ -80,4 +80,6 @@ def _commands(asked: Sequence[Asked], target: Target, more: Sequence[str]) -> It
         yield command_line("compare", archs, setup, target)
     for arch in archs:
         yield memory_command(arch, setup, target)
+        if len(target.cards()) == 1:
+            yield command_line("latency", [arch], setup, target)
         yield command_line("layers", [arch], setup, Target())

@@ -68,7 +68,7 @@ def report_command(  # noqa: PLR0913 - an option each
         setup,
         target,
         gpus=beside or None,
-        optimizers=None if optimizers is None else optimizers.split(","),
+        optimizers=None if optimizers is None else [each.strip() for each in optimizers.split(",")],
         measurements=measurements,
     )
     for name, text in views.report_files(found).items():

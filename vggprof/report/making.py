@@ -42,13 +42,11 @@ def made(  # noqa: PLR0913 - what a report needs
     *commands* are those that give the same again, *measurements* what times are taken from, and *finish* adds
     to what is predicted on *cards*. Raises UsageError where no measurement is of what was asked.
     """
-    studies = tuple(
-        _study(each, software, cards, finish=finish, grid=partial(_grid, each, software, choices, optimizers))
-        for each in asked
-    )
+    grid = partial(_grid, software, choices, optimizers, search=all(each.search for each in asked))
+    studies = tuple(_study(each, software, cards, finish=finish, grid=partial(grid, each)) for each in asked)
     profiles: tuple[Profile, ...] = tuple(study.profile for study in studies)
     if measurements:
-        profiles = timed(profiles, measurements)
+        profiles = tuple(replace(each, assumptions=()) for each in timed(profiles, measurements))
         studies = tuple(replace(study, profile=each) for study, each in zip(studies, profiles, strict=True))
     return Report(studies, compare(profiles) if len(profiles) > 1 else None, commands)
 
@@ -75,10 +73,15 @@ def _study(
 
 
 def _grid(
-    asked: Asked, software: Software, choices: Sequence[Card], optimizers: Sequence[Optimizer]
+    software: Software,
+    choices: Sequence[Card],
+    optimizers: Sequence[Optimizer],
+    asked: Asked,
+    *,
+    search: bool,
 ) -> Iterator[Slice]:
-    chosen = setups(asked.setup, optimizers) if asked.search else (asked.setup,)
-    return slices(partial(_forecast, asked, software), chosen, choices, search=asked.search)
+    chosen = setups(asked.setup, optimizers) if search else (asked.setup,)
+    return slices(partial(_forecast, asked, software), chosen, choices, search=search)
 
 
 def _forecast(asked: Asked, software: Software, setup: Setup) -> Forecast:

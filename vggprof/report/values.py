@@ -1,6 +1,8 @@
 """The report as a value."""
 
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 from vggprof.compare import Comparison, Profile
 from vggprof.memory.forecast import Card, Software
@@ -24,9 +26,9 @@ class Study:
         """The architecture as it was named."""
         return self.memory.arch
 
-    def slice(self, card: Card, setup: Setup) -> Slice | None:
-        """Return the slice of the grid on *card* under *setup*; None where there is none."""
-        return next((each for each in self.slices if (each.card, each.setup) == (card, setup)), None)
+    def slice(self, card: Card, setup: Setup) -> Slice:
+        """Return the slice of the grid on *card* under *setup*, one of the report's choices and setups."""
+        return next(each for each in self.slices if (each.card, each.setup) == (card, setup))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ class Report:
 
     @property
     def choices(self) -> tuple[Card, ...]:
-        """The GPUs of the grid."""
-        return tuple(dict.fromkeys(each.card for each in self.studies[0].slices))
+        """The GPUs of the grid, smaller ones first."""
+        by_size = sorted(self.studies[0].slices, key=attrgetter("usable_bytes"))
+        return tuple(dict.fromkeys(each.card for each in by_size))
 
     @property
     def setups(self) -> tuple[Setup, ...]:
@@ -69,5 +72,6 @@ class Report:
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What the predictions of all of them assume, each once."""
-        return tuple(dict.fromkeys(said for study in self.studies for said in study.memory.assumptions))
+        """What the predictions of all of them assume, of memory and of time, each once."""
+        every = ((*study.memory.assumptions, *study.profile.assumptions) for study in self.studies)
+        return tuple(dict.fromkeys(chain.from_iterable(every)))

@@ -1,7 +1,6 @@
 """The charts of a report as SVG pictures: one file each, nothing from elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from vggprof.analyzers import LayerRow
@@ -11,22 +10,15 @@ from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.report.roofline import Roof, dots
 from vggprof.trace import Dtype
 from vggprof.units import format_bytes, format_count
+from vggprof.views.dots import Dot, dots_of
 from vggprof.views.phrases import say_setup
-from vggprof.views.svg import COLOURS, LETTER, Logarithmic, legend, picture, pixels, text, words
+from vggprof.views.svg import COLOURS, LETTER, Logarithmic, legend, picture, pixels, text
 
 _WIDTH = 920
 _LEFT, _RIGHT, _TOP, _HIGH = 90, 890, 66, 320
 _BOTTOM = _TOP + _HIGH
 _ROW = 18  # pixels of one layer's bars
 _BAR = 250  # of the longest bar
-
-
-@dataclass(frozen=True, slots=True)
-class _Dot:
-    x: float
-    y: float
-    network: int
-    said: str
 
 
 def layer_bytes_svg(profile: Profile, name: str = "") -> str:
@@ -70,7 +62,8 @@ def work_svg(profiles: Sequence[Profile], name: str = "") -> str:
     timed = all(profile.times is not None for profile in profiles)
     found = [dot for at, profile in enumerate(profiles) for dot in _work(at, profile, timed=timed)]
     what = "time of all passes, ms" if timed else "bytes moved, forward"
-    said = f"A dot a layer: {'MACs of a step against its time' if timed else 'MACs against bytes moved'}."
+    against = f"time, {_sources(profiles)}" if timed else "bytes moved"
+    said = f"A dot a layer that multiplies: MACs against {against}."
     return _scatter(
         found, profiles, title=f"MACs against {'time' if timed else 'bytes moved'}", name=name, said=said,
         axes=(what, "MACs of all passes" if timed else "MACs, forward"),
@@ -78,7 +71,12 @@ def work_svg(profiles: Sequence[Profile], name: str = "") -> str:
     )  # fmt: skip
 
 
-def _work(at: int, profile: Profile, *, timed: bool) -> Iterator[_Dot]:
+def _sources(profiles: Sequence[Profile]) -> str:
+    """Return who knows the times, ``predicted for GeForce RTX 3060 12GB``."""
+    return " and ".join(dict.fromkeys(each.times.source for each in profiles if each.times is not None))
+
+
+def _work(at: int, profile: Profile, *, timed: bool) -> Iterator[Dot]:
     times = profile.layer_ms()
     for row in profile.table.rows:
         moved = row.read_bytes + row.written_bytes
@@ -86,7 +84,7 @@ def _work(at: int, profile: Profile, *, timed: bool) -> Iterator[_Dot]:
         if x and macs:
             size = f"{x:.3f} ms" if timed else format_bytes(moved)
             said = f"{profile.table.arch} {row.name}: {format_count(macs)} MACs, {size}"
-            yield _Dot(x, macs, at, said)
+            yield Dot(x, macs, at, row.name, said)
 
 
 def roofline_svg(profiles: Sequence[Profile], roof: Roof, settings: CudnnSettings, name: str = "") -> str:
@@ -94,16 +92,21 @@ def roofline_svg(profiles: Sequence[Profile], roof: Roof, settings: CudnnSetting
     every = [(at, dot) for at, profile in enumerate(profiles) for dot in dots(profile, roof, settings)]
     timed = any(dot.timed for _, dot in every)
     found = [
-        _Dot(
+        Dot(
             dot.intensity,
             dot.flops_per_s,
             at,
+            dot.layer,
             f"{profiles[at].table.arch} {dot.layer}: {dot.intensity:.1f} FLOPs/byte, "
             f"{dot.flops_per_s / 1e12:.2f} TFLOP/s",
         )
         for at, dot in every
     ]
-    where = "as its time has it" if timed else "the most that memory and units allow, for no time is known"
+    where = (
+        f"what all its passes compute in their time, {_sources(profiles)}"
+        if timed
+        else "the most that memory and units allow, for no time is known"
+    )
     return _scatter(
         found, profiles, title=f"Roofline of the {roof.device.name}", name=name,
         said=f"A dot a layer that multiplies; its height is {where}.",
@@ -117,7 +120,14 @@ def field_svg(profiles: Sequence[Profile], name: str = "") -> str:
     longest = max((at for line in lines for at, _ in line), default=1) or 1
     y = Logarithmic.over([size for line in lines for _, size in line], _BOTTOM, _TOP)
     step = (_RIGHT - _LEFT) / (longest + 1)
-    parts = [*_frame("layer, in the order in which they run", "pixels of the input"), *_y_ticks(y, _plain)]
+    parts = [
+        *_frame("number of the layer, in the order in which they run", "pixels of the input, along one axis"),
+        *_y_ticks(y, _plain),
+        *(
+            text(_LEFT + step * (at - 0.5), _BOTTOM + 18, str(at), anchor="middle")
+            for at in (1, *range(5, longest + 2, 5))
+        ),
+    ]
     for number, line in enumerate(lines):
         places = [(_LEFT + step * (at + 0.5), y(size)) for at, size in line]
         path = "".join(f"H{pixels(x)}V{pixels(high)}" for x, high in places[1:])
@@ -125,9 +135,11 @@ def field_svg(profiles: Sequence[Profile], name: str = "") -> str:
             start = f"M{pixels(places[0][0])} {pixels(places[0][1])}"
             colour = COLOURS[number % len(COLOURS)]
             parts.append(f'<path fill="none" stroke-width="2" stroke="{colour}" d="{start}{path}"/>')
-    return _finished(
-        parts, profiles, "Growth of the receptive field", "What one output of each layer sees.", name
+    said = (
+        "What one output of each layer sees, up to the classifier; beside the names what the last one sees."
     )
+    last = [f": {line[-1][1]}" if line else "" for line in lines]
+    return _finished(parts, profiles, "Growth of the receptive field", said, name, last)
 
 
 def _fields(rows: Sequence[LayerRow]) -> list[tuple[int, int]]:
@@ -140,7 +152,7 @@ def _fields(rows: Sequence[LayerRow]) -> list[tuple[int, int]]:
 
 
 def _scatter(  # noqa: PLR0913 - what a chart has
-    found: Sequence[_Dot],
+    found: Sequence[Dot],
     profiles: Sequence[Profile],
     *,
     title: str,
@@ -156,31 +168,31 @@ def _scatter(  # noqa: PLR0913 - what a chart has
     parts = [*_frame(*axes), *_x_ticks(x, labels[0]), *_y_ticks(y, labels[1])]
     if roof is not None:
         parts += _roof(roof, x, y)
-    for dot in found:
-        colour = COLOURS[dot.network % len(COLOURS)]
-        parts.append(
-            f'<circle cx="{pixels(x(dot.x))}" cy="{pixels(y(dot.y))}" r="4.5" fill="{colour}" '
-            f'fill-opacity="0.8"><title>{words(dot.said)}</title></circle>'
-        )
+    parts += dots_of(found, x, y)
     return _finished(parts, profiles, title, said, name)
 
 
 def _roof(roof: Roof, x: Logarithmic, y: Logarithmic) -> Iterator[str]:
     """Yield the line of each kind of unit, which bends where memory is no longer what limits."""
     bandwidth = roof.device.bandwidth_bytes_per_s
-    low, high = 10.0**x.low, 10.0**x.high
+    low, most = 10.0**x.low, 10.0**x.high
+    bends = []
     by_peak: dict[int, list[Rate]] = {}
     for rate in roof.rates:
         by_peak.setdefault(roof.peak(rate), []).append(rate)
     for peak, rates in by_peak.items():
         rate, names = rates[0], " and ".join(rates)
         start = max(low, 10.0**y.low / bandwidth)
-        places = [start, max(start, peak / bandwidth), high]
-        points = [(x(min(at, high)), y(roof.allowed(min(at, high), rate))) for at in places]
+        places = [start, max(start, peak / bandwidth), most]
+        points = [(x(min(at, most)), y(roof.allowed(min(at, most), rate))) for at in places]
         for (x1, y1), (x2, y2) in pairwise(points):
             ends = f'x1="{pixels(x1)}" y1="{pixels(y1)}" x2="{pixels(x2)}" y2="{pixels(y2)}"'
             yield f'<line class="line" {ends}/>'
         yield text(_RIGHT, points[-1][1] - 6, f"{names}: {peak / 1e12:.1f} TFLOP/s", anchor="end")
+        bends.append(points[1])
+    place, high = max(bends)
+    if place > _LEFT:
+        yield text(_LEFT + 8, high - 6, f"memory: {bandwidth / 1e9:,.0f} GB/s")
 
 
 def _frame(along: str, up: str) -> Iterator[str]:
@@ -204,12 +216,20 @@ def _y_ticks(y: Logarithmic, say: Callable[[float], str]) -> Iterator[str]:
         yield text(_LEFT - 8, y(value) + 4, say(value), anchor="end")
 
 
-def _finished(parts: Sequence[str], profiles: Sequence[Profile], title: str, said: str, name: str) -> str:
+def _finished(  # noqa: PLR0913, PLR0917 - what every chart has
+    parts: Sequence[str],
+    profiles: Sequence[Profile],
+    title: str,
+    said: str,
+    name: str,
+    more: Sequence[str] = (),
+) -> str:
     archs = [profile.table.arch for profile in profiles]
+    known = [f"{arch}{what}" for arch, what in zip(archs, more, strict=True)] if more else archs
     whole = [
         text(20, 24, title, extra=' class="title"'),
         *parts,
-        *legend(archs, x=_LEFT, y=_BOTTOM + 66, wide=_RIGHT - _LEFT),
+        *legend(known, x=_LEFT, y=_BOTTOM + 66, wide=_RIGHT - _LEFT),
         text(_LEFT, _BOTTOM + 110, said),
     ]
     heading = f"{', '.join(archs)}: {title}"

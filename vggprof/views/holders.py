@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from vggprof.report import Filled
 from vggprof.units import format_bytes
-from vggprof.views.document import Block, Column, Lines, Table, Unit
+from vggprof.views.document import Block, Column, Notes, Table, Unit
 
 _COLUMNS = (
     Column("GPU", Unit.TEXT),
@@ -18,8 +18,8 @@ _COLUMNS = (
 )
 
 
-def holders(title: str, filled: Sequence[Filled]) -> Iterator[Block]:
-    """Yield what each of *filled* comes to, and what that says of all of them."""
+def holders(title: str, filled: Sequence[Filled], *said: str) -> Iterator[Block]:
+    """Yield what *said* and the cards of *filled* together say, smaller cards first; then each of them."""
     rows = tuple(
         (
             each.device.name,
@@ -33,8 +33,8 @@ def holders(title: str, filled: Sequence[Filled]) -> Iterator[Block]:
         )
         for each in filled
     )
-    yield Table(title, _COLUMNS, rows)
-    yield Lines(tuple(_conclusion(filled)))
+    yield Notes(title, (*said, *_conclusion(filled)))
+    yield Table("", _COLUMNS, rows)
 
 
 def _conclusion(filled: Sequence[Filled]) -> Iterator[str]:
@@ -47,6 +47,9 @@ def _conclusion(filled: Sequence[Filled]) -> Iterator[str]:
             "Its own need fills none of these before the first step: others hold "
             f"{format_bytes(least)} or more on each."
         )
+    fits = [each.device.name for each in filled if each.status.value == "FITS"]
+    if fits:
+        yield f"Alone, its steps fit {', '.join(fits)}."
     oom = [each.device.name for each in filled if each.status.value == "OOM"]
     if oom:
         yield f"Later, in a step, it would have run out of memory by itself on {', '.join(oom)}."

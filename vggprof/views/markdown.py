@@ -7,7 +7,9 @@ from typing import assert_never
 from vggprof.views.document import Block, Document, Lines, Notes, Table, printable
 
 # What markdown or HTML would obey; an underscore only at the edge of a word: conv1_1 stays as it is.
-_MARKUP = re.compile(r"[\\`*<>|&\[\]]|(?<![^\W_])_|_(?![^\W_])")
+_MARKUP = re.compile(r"[\\`*<>|&$~\[\]]|(?<![^\W_])_|_(?![^\W_])")
+# What makes a line a heading, an item or a rule, by its first word; of a number it is what comes behind it.
+_BEGINNING = re.compile(r"^(\s*\d{0,9})([.)](?=\s|$)|(?<!\d)[-+=#])")
 
 
 def markdown_of(document: Document) -> str:
@@ -35,6 +37,11 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
+def line(text: str) -> str:
+    """Return *text* so that it is a line or an item of its own, whatever it begins with."""
+    return _BEGINNING.sub(r"\1\\\2", plain(text))
+
+
 def _parts(block: Block, mark: str) -> Iterator[str]:
     match block:
         case Table():
@@ -44,9 +51,9 @@ def _parts(block: Block, mark: str) -> Iterator[str]:
         case Notes():
             if block.title:
                 yield f"{mark} {plain(block.title)}"
-            yield "\n".join(f"- {plain(item)}" for item in block.items)
+            yield "\n".join(f"- {line(item)}" for item in block.items)
         case Lines():
-            yield "\\\n".join(plain(item) for item in block.items)
+            yield "\\\n".join(line(item) for item in block.items)
         case _:
             assert_never(block)
 

@@ -36,7 +36,7 @@ def memory_plot(report: "MemoryReport") -> str:
         return ""
     drawn = sampled(series, COLUMNS)
     lines = (
-        f"{report.arch}: memory over the training, {say_setup(report.setup)}",
+        f"{held_over(report)}, {say_setup(report.setup)}",
         "",
         *_rows(series, drawn),
         *_axis(drawn),
@@ -95,6 +95,11 @@ def _legend(series: Series) -> Iterator[str]:
     yield f"{', '.join(f'{phase[0]} {phase}' for phase in phases)}; |0 is where step 0 begins"
     yield say_most(series)
     yield say_card(series)
+
+
+def held_over(report: "MemoryReport") -> str:
+    """Return what a picture is of, ``vgg16: memory over the training``."""
+    return f"{report.arch}: memory over the {'training' if report.setup.training else 'forward passes'}"
 
 
 def say_most(series: Series) -> str:

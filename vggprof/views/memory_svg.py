@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vggprof.memory.series import KINDS, Sampled, Series, sampled
 from vggprof.units import KIB, format_bytes
-from vggprof.views.memory_plot import say_card, say_most
+from vggprof.views.memory_plot import held_over, say_card, say_most
 from vggprof.views.phrases import say_setup
 from vggprof.views.svg import LETTER, picture, pixels, text
 
@@ -46,7 +46,7 @@ def memory_svg(report: "MemoryReport", name: str = "") -> str:
     if series is None:
         return ""
     drawn = sampled(series, _WIDE)
-    title = f"{report.arch}: memory over the training"
+    title = held_over(report)
     device = f", {report.single.prediction.device.name}" if report.single else ""
     parts = (
         text(_LEFT, 24, title, extra=' class="title"'),
@@ -77,6 +77,9 @@ def _plot(series: Series, drawn: Sampled) -> Iterator[str]:
     if series.near:
         y = height(series.capacity_bytes)
         yield f'<line class="card" x1="{_LEFT}" x2="{_LEFT + _WIDE}" y1="{y}" y2="{y}"/>'
+    else:
+        size = format_bytes(series.capacity_bytes)
+        yield text(_LEFT + _WIDE, _TOP - 44, f"\u2191 limit: {size}", anchor="end", extra=' class="limit"')
 
 
 def _sizes(top: int, height: _Height) -> Iterator[str]:

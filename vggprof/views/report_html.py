@@ -10,7 +10,7 @@ from vggprof.views.phrases import say_setup
 from vggprof.views.report_sections import Section, sections, title_of
 from vggprof.views.verdict import say_failing
 
-_COLUMNS = ("verdict", "process", "reserved", "allocated", "largest batch", "")
+_COLUMNS = ("verdict", "whole process", "reserved", "allocated", "largest batch", "where it fails")
 
 
 def report_html(report: Report) -> str:
@@ -25,7 +25,7 @@ def report_html(report: Report) -> str:
     )
 
 
-def _section(section: Section) -> dict[str, str | bool | tuple[Shown, ...] | tuple[object, ...]]:
+def _section(section: Section) -> dict[str, str | bool | tuple[Shown | str, ...]]:
     from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2, which most runs do without
 
     return {
@@ -33,39 +33,40 @@ def _section(section: Section) -> dict[str, str | bool | tuple[Shown, ...] | tup
         "folded": section.folded,
         "blocks": shown(section.blocks),
         "pictures": tuple(Markup(picture.svg) for picture in section.pictures),
+        "commands": section.commands,
     }
 
 
 def _grid(report: Report) -> dict[str, object]:
     """Return what the page looks up; bytes stand beside what people read, nothing else is computed there."""
-    first = report.studies[0].slices
-    batches = [point.batch for point in first[0].points] if first else []
-    choices, setups = report.choices, report.setups
+    first, choices, setups = report.studies[0], report.choices, report.setups
+    batches = [point.batch for point in first.slices[0].points]
     return {
         "archs": report.archs,
         "gpus": [card.device.name for card in choices],
         "optimizers": [_optimizer(setup) for setup in setups],
         "batches": batches,
-        "asked": [batches.index(report.setup.batch), 0, setups.index(report.setup)],
-        "columns": _COLUMNS,
-        "usable": [
-            f"{format_bytes(each.usable_bytes)} of the {each.card.device.name} are usable."
-            for each in first
-            if each.setup == report.setup
+        "asked": [
+            batches.index(report.setup.batch), choices.index(report.cards[0]), setups.index(report.setup)
         ],
+        "columns": _COLUMNS,
+        "usable": [_say_usable(first.slice(card, report.setup)) for card in choices],
         "points": [
             [[_points(study.slice(card, setup)) for setup in setups] for card in choices]
             for study in report.studies
         ],
-    }
+    }  # fmt: skip
+
+
+def _say_usable(found: Slice) -> str:
+    return f"{format_bytes(found.usable_bytes)} of the {found.card.device.name} are usable."
 
 
 def _optimizer(setup: Setup) -> str:
     return setup.optimizer.value if setup.training else "none"
 
 
-def _points(found: Slice | None) -> list[dict[str, object]]:
-    assert found is not None, "a grid is whole"
+def _points(found: Slice) -> list[dict[str, object]]:
     return [{"said": _said(point), "bytes": _bytes(point)} for point in found.points]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from vggprof.report import Report
+from vggprof.views.document import printable
 from vggprof.views.markdown import blocks_of, plain
 from vggprof.views.phrases import say_setup
 from vggprof.views.report_sections import Section, sections, title_of
@@ -36,4 +37,6 @@ def _parts(section: Section, name: str) -> Iterator[str]:
     yield f"## {plain(section.title)}"
     for picture in section.pictures:
         yield f"![{plain(picture.alt)}]({name}-{picture.name}.svg)"
+    if section.commands:
+        yield "\n".join(f"    {printable(command)}" for command in section.commands)
     yield from blocks_of(section.blocks, level=3)

@@ -9,15 +9,17 @@ from vggprof.report import Report, Study
 from vggprof.report.roofline import roof_of
 from vggprof.views.charts import field_svg, layer_bytes_svg, roofline_svg, work_svg
 from vggprof.views.compare import compare_document
-from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit
+from vggprof.views.document import Block, Column, Document, Lines, Notes, Table, Unit
 from vggprof.views.layers import layers_document
 from vggprof.views.memory import memory_document
+from vggprof.views.memory_plot import held_over
 from vggprof.views.memory_svg import memory_svg
 from vggprof.views.phrases import NOT_MODELLED, say_setup
-from vggprof.views.verdict import verdict
+from vggprof.views.report_answers import batches_that_fit, beside_published, side_by_side, verdicts
 
-# Titles: of notes that explain, and of the first table on memory that is for a closer look.
-_READING, _BY_LAYER = "How to read this", "By layer, at the peak"
+# Titles: of notes that explain, of those that a report gathers, and of the first table on memory that is for
+# a closer look.
+_READING, _ASSUMED, _BY_LAYER = "How to read this", "Assumed", "By layer, at the peak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     pictures: tuple[Picture, ...] = ()
+    commands: tuple[str, ...] = ()  # to be copied, a line each
     folded: bool = False
 
 
@@ -46,113 +49,51 @@ def title_of(report: Report) -> str:
 
 
 def report_document(report: Report) -> Document:
-    """Return what is said of *report* before its charts: the verdict, what fits, and why."""
-    said = tuple(
-        block for _, section in zip(range(3), sections(report), strict=False) for block in section.blocks
-    )
+    """Return what is said of *report* before its numbers: the verdict, why, and what fits."""
+    said = (block for section in _leading(report) for block in section.blocks)
     return Document(title_of(report), (Lines((say_setup(report.setup),)), *said))
 
 
 def sections(report: Report) -> Iterator[Section]:
     """Yield the sections of *report* in order."""
-    yield Section("Verdict", tuple(_verdicts(report)))
-    yield Section("Batches that fit", tuple(_grid(report)))
-    yield from _comparison(report)
-    yield from _published(report)
+    yield from _leading(report)
+    yield from _numbers(report)
+    if not side_by_side(report):
+        yield from _published(report)
     for at, study in enumerate(report.studies):
         yield from _memory(at, study)
     yield _work(report)
     for at, study in enumerate(report.studies):
         yield _layers(at, study)
     yield Section("What is assumed", (Notes("", (*report.assumptions, NOT_MODELLED)),))
-    yield Section("How to make this again", tuple(_again(report)))
+    yield _again(report)
 
 
-def _verdicts(report: Report) -> Iterator[Block]:
-    if len(report.cards) == 1:
-        for study in report.studies:
-            only = study.memory.single
-            assert only is not None
-            first, *others = verdict(only)
-            yield Lines((f"{study.arch} on {first}", *others))
-        return
-    columns = [Column(card.device.name, Unit.TEXT) for card in report.cards]
-    yield Table(
-        "",
-        (Column("network", Unit.TEXT), *columns),
-        tuple(
-            (study.arch, *(card.prediction.status.value for card in study.memory.cards))
-            for study in report.studies
-        ),
-    )
-
-
-def _grid(report: Report) -> Iterator[Block]:
-    """Yield the largest batch by GPU and optimizer, and for the setup that was asked about each batch."""
-    several = len(report.setups) > 1
-    if any(each.largest_batch is not None for each in report.studies[0].slices):
-        heads = [Column(setup.optimizer.value if several else "batch", Unit.EXACT) for setup in report.setups]
-        rows = tuple(_largest_rows(report))
-        yield Table("Largest batch", (Column("network", Unit.TEXT), Column("GPU", Unit.TEXT), *heads), rows)
-    batches = [point.batch for point in report.studies[0].slices[0].points]
-    heads = [Column(str(batch), Unit.TEXT) for batch in batches]
-    rows = tuple(
-        (study.arch, each.card.device.name, *(point.status.value for point in each.points))
-        for study in report.studies
-        for each in study.slices
-        if each.setup == report.setup
-    )
-    how = f" with {report.setup.optimizer.value}" if report.setup.training else ""
-    yield Table(f"By batch{how}", (Column("network", Unit.TEXT), Column("GPU", Unit.TEXT), *heads), rows)
-
-
-def _largest_rows(report: Report) -> Iterator[tuple[Cell, ...]]:
-    for study in report.studies:
-        for card in report.choices:
-            found = (study.slice(card, setup) for setup in report.setups)
-            yield study.arch, card.device.name, *(None if s is None else s.largest_batch for s in found)
-
-
-def _comparison(report: Report) -> Iterator[Section]:
-    if report.comparison is not None:
-        blocks = compare_document(report.comparison).blocks
-        notes = [block for block in blocks if isinstance(block, Notes) and block.title != "Assumed"]
-        findings = tuple(block for block in notes if block.title != _READING)
-        reading = tuple(block for block in notes if block.title == _READING)
-        yield Section("Why", findings)
-        yield Section("In numbers", (*(b for b in blocks if not isinstance(b, Notes)), *reading))
+def _leading(report: Report) -> Iterator[Section]:
+    yield Section("Verdict", tuple(verdicts(report)))
+    if side_by_side(report):
+        yield from _published(report)
+    yield from _why(report)
+    yield Section("Batches that fit", tuple(batches_that_fit(report)))
 
 
 def _published(report: Report) -> Iterator[Section]:
-    known = [study for study in report.studies if study.published is not None]
-    if known:
-        columns = (
-            Column("network", Unit.TEXT),
-            Column("parameters, published", Unit.SAID),
-            Column("parameters", Unit.EXACT),
-            Column("MACs of an image", Unit.COUNT),
-            Column("memory reserved", Unit.BYTES),
-            Column("top-5 error, %", Unit.NUMBER),
-            Column("with scale jittering, %", Unit.NUMBER),
-        )
-        sources = tuple(study.published.source for study in known if study.published is not None)
-        rows = tuple(_published_row(study) for study in known)
-        said = "Errors are of one network on ImageNet's validation set at one test scale; the rest is ours."
-        yield Section("Beside what was published", (Table("", columns, rows), Notes("", (said, *sources))))
+    blocks = tuple(beside_published(report))
+    if blocks:
+        yield Section("Beside what was published", blocks)
 
 
-def _published_row(study: Study) -> tuple[Cell, ...]:
-    said, totals = study.published, study.profile.table.totals
-    assert said is not None
-    return (
-        study.arch,
-        f"{said.params_millions} M",
-        totals.params,
-        totals.macs // study.memory.setup.batch,
-        study.profile.peak_reserved_bytes,
-        said.top5_percent,
-        said.top5_jittered_percent,
-    )
+def _why(report: Report) -> Iterator[Section]:
+    if report.comparison is not None:
+        notes = (each for each in compare_document(report.comparison).blocks if isinstance(each, Notes))
+        yield Section("Why", tuple(each for each in notes if each.title not in (_READING, _ASSUMED)))
+
+
+def _numbers(report: Report) -> Iterator[Section]:
+    if report.comparison is not None:
+        blocks = compare_document(report.comparison).blocks
+        shown = (each for each in blocks if not isinstance(each, Notes) or _explains(each))
+        yield Section("In numbers", tuple(shown))
 
 
 def _memory(at: int, study: Study) -> Iterator[Section]:
@@ -161,7 +102,7 @@ def _memory(at: int, study: Study) -> Iterator[Section]:
     tables = [block.title if isinstance(block, Table) else "" for block in blocks]
     shown = tables.index(_BY_LAYER) if _BY_LAYER in tables else len(blocks)
     drawn = memory_svg(study.memory, f"memory{at}")
-    pictures = (Picture(f"memory-{at + 1}", drawn, f"{study.arch}: memory over the training"),)
+    pictures = (Picture(f"memory-{at + 1}", drawn, held_over(study.memory)),)
     yield Section(f"{study.arch}: memory", tuple(blocks[:shown]), pictures if drawn else ())
     if blocks[shown:]:
         yield Section(f"{study.arch}: memory, layer by layer", tuple(blocks[shown:]), folded=True)
@@ -184,9 +125,14 @@ def _work(report: Report) -> Section:
 
 def _layers(at: int, study: Study) -> Section:
     table = study.profile.table
-    blocks = [block for block in layers_document(table).blocks if not isinstance(block, Notes)]
+    blocks = [block for block in layers_document(table).blocks if not at or not _explains(block)]
     picture = Picture(f"layers-{at + 1}", layer_bytes_svg(study.profile, f"layers{at}"), "Bytes by layer")
     return Section(f"{study.arch}: layers", (*blocks, *_times(study)), (picture,), folded=True)
+
+
+def _explains(block: Block) -> bool:
+    """Whether *block* says how tables are to be read, which is enough once."""
+    return isinstance(block, Notes) and block.title == _READING
 
 
 def _times(study: Study) -> Iterator[Block]:
@@ -198,10 +144,9 @@ def _times(study: Study) -> Iterator[Block]:
         yield Table(f"Time, {times.source}: a step takes {times.step_ms:.2f} ms", columns, rows)
 
 
-def _again(report: Report) -> Iterator[Block]:
-    if report.commands:
-        yield Notes("", report.commands)
-    yield Lines((f"Setup: {say_setup(report.setup)}", *_versions(report.software)))
+def _again(report: Report) -> Section:
+    said = Lines((f"Setup: {say_setup(report.setup)}", *_versions(report.software)))
+    return Section("How to make this again", (said,), commands=report.commands)
 
 
 def _versions(software: Software) -> Sequence[str]:

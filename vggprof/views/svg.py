@@ -10,15 +10,17 @@ from vggprof.views.document import printable
 LETTER = 7  # pixels of a label's letter, about
 
 STYLE = """
-svg{--ink:#1a1a1a;--paper:#ffffff;--faint:#8c8c8c;--unused:#dddddd}
-@media (prefers-color-scheme:dark){svg{--ink:#ececec;--paper:#161616;--faint:#8c8c8c;--unused:#3a3a3a}}
+svg{--ink:#1a1a1a;--paper:#ffffff;--faint:#8c8c8c;--unused:#dddddd;--limit:#b3261e}
+@media (prefers-color-scheme:dark){svg{--ink:#ececec;--paper:#161616;--unused:#3a3a3a;--limit:#ff8a80}}
 text{font:12px system-ui,sans-serif;fill:var(--ink)}
 .title{font-size:15px;font-weight:600}
+.name{font-size:10px}
 .paper{fill:var(--paper)}
 .unused{fill:var(--unused)}
 .line{fill:none;stroke:var(--ink)}
 .live{fill:none;stroke:var(--ink);stroke-dasharray:2 2}
 .card{stroke:#d62728;stroke-width:2}
+.limit{fill:var(--limit)}
 .phase{stroke:var(--faint);stroke-dasharray:1 3}
 .step{stroke:var(--faint)}
 """
