@@ -13,7 +13,7 @@ from vggprof.spec.reading import parse_spec, read_spec
 from vggprof.spec.shipped import find_shipped
 from vggprof.spec.words import WORDS, option_kinds
 
-SOON = timedelta(seconds=2)
+SOON = timedelta(seconds=20)  # what blows up never ends; a busy machine does
 
 KEYS = ["name", "title", "aliases", "source", "input", "parameters", "defaults", "blocks", "layers"]
 OPTIONS = sorted({option for word in WORDS for option in option_kinds(word)})
