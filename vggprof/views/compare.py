@@ -15,6 +15,7 @@ from vggprof.compare import (
     say_scale,
 )
 from vggprof.forms import Form
+from vggprof.trace import Setup
 from vggprof.views.compare_json import result
 from vggprof.views.csv import csv_of
 from vggprof.views.document import Block, Cell, Column, Document, Lines, Notes, Table, Unit, say
@@ -101,7 +102,7 @@ def compare(comparison: Comparison, form: Form) -> str:
             return csv_of(_CSV_HEADER, _csv_rows(comparison))
         case Form.JSON:
             names = [arch.name for arch in comparison.archs]
-            return json_of("compare", result(comparison), arch=names, setup=comparison.archs[0].setup)
+            return json_of("compare", result(comparison), arch=names, setup=_common_setup(comparison))
         case _:
             assert_never(form)
 
@@ -116,7 +117,7 @@ def compare_document(comparison: Comparison) -> Document:
     timed = (_TIMES,) if Quantity.STEP_MS in shown else ()
     peaks = TENSORS_ONLY if comparison.gpu is None else _PEAK_ON_CARD
     blocks: tuple[Block, ...] = (
-        Lines((say_setup(first.setup), *on, *times)),
+        Lines((*_say_setups(comparison), *on, *times)),
         Table("Totals", _columns(comparison), tuple(_total_rows(comparison))),
         *(block for each in comparison.against for block in _why(each, comparison)),
         Table("By resolution", _SCALE_COLUMNS, tuple(_scale_rows(comparison))),
@@ -125,6 +126,20 @@ def compare_document(comparison: Comparison) -> Document:
     )
     title = f"{', '.join(arch.name for arch in others)} against {first.name}"
     return Document(title, tuple(block for block in blocks if not isinstance(block, Notes) or block.items))
+
+
+def _common_setup(comparison: Comparison) -> Setup | None:
+    """Return the setup of all networks; None where that of some, which only traces can have, is another."""
+    first, *others = (arch.setup for arch in comparison.archs)
+    return first if all(other == first for other in others) else None
+
+
+def _say_setups(comparison: Comparison) -> Iterator[str]:
+    common = _common_setup(comparison)
+    if common is not None:
+        yield say_setup(common)
+    else:
+        yield from (f"{arch.name}: {say_setup(arch.setup)}" for arch in comparison.archs)
 
 
 def _splits(against: Against) -> list[Split]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from math import exp
 
 from vggprof.compare import ArchTotals, Comparison, ScaleLine
-from vggprof.views.json import Json
+from vggprof.views.json import Json, setup_json
 
 
 def result(comparison: Comparison) -> dict[str, Json]:
@@ -31,7 +31,8 @@ def result(comparison: Comparison) -> dict[str, Json]:
 
 
 def _arch(arch: ArchTotals) -> dict[str, Json]:
-    return {field.name: getattr(arch, field.name) for field in fields(arch) if field.name != "setup"}
+    known = {field.name: getattr(arch, field.name) for field in fields(arch)}
+    return {**known, "setup": setup_json(arch.setup)}
 
 
 def _line(line: ScaleLine) -> dict[str, Json]:
