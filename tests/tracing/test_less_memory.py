@@ -15,7 +15,7 @@ from vggprof.analyzers.stages import stage_names
 from vggprof.errors import ArchError
 from vggprof.network.load import load
 from vggprof.spec.arch import parse_arch
-from vggprof.trace import Amp, Born, Kind, Phase, Setup, Trace, ZeroGrad
+from vggprof.trace import Amp, Born, Kind, Mode, Phase, Setup, Trace, ZeroGrad
 from vggprof.trace.batches import BatchLine
 from vggprof.tracing import checkpointing, trace_network
 from vggprof.tracing.changes import Changes, changed
@@ -199,6 +199,34 @@ class Held(nn.Module):
 
 def test_only_what_nobody_else_reads_is_overwritten() -> None:
     assert changes(Held(), inplace=True).in_place == ("fine",)
+
+
+class Returned(nn.Module):
+    """A network that gives back what its activation takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.act = nn.ReLU()
+        self.head = nn.Linear(4 * 36, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.conv(x)
+        return self.head(self.act(y).flatten(1)), y
+
+
+class Remembered(Returned):
+    """A network that keeps what its activation takes."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        out, self.seen = super().forward(x)
+        return out
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("module", [Returned, Remembered])
+def test_what_somebody_holds_is_not_overwritten(module: type[nn.Module], mode: Mode) -> None:
+    assert changes(module(), inplace=True, mode=mode).in_place == ()
 
 
 def test_a_checkpoint_needs_what_it_takes() -> None:
