@@ -11,7 +11,7 @@ from vggprof.compare import Cause, Finding, Profile, compare
 from vggprof.compare.findings import GROUPS
 from vggprof.compare.peak import PeakShare
 from vggprof.compare.times import Times
-from vggprof.trace import Kind
+from vggprof.trace import Kind, Mode, Setup
 
 
 def net(name: str, rows: list[LayerRow]) -> Profile:
@@ -95,6 +95,17 @@ def test_where_the_activations_are() -> None:
     # Exactly half is not most of it.
     rows = [early(1, nbytes=1024), late(1, nbytes=1024)]
     assert said(net("a", rows), net("b", rows))["activations_where"].value == 1
+
+
+def test_inference_makes_outputs_and_saves_nothing() -> None:
+    rows = [early(1, nbytes=1024), replace(late(1, nbytes=3 * 1024), saved_bytes=0)]
+    nets = (net("a", rows), net("b", rows))
+    infer = Setup(batch=2, mode=Mode.INFER)
+    found = said(*(replace(each, table=replace(each.table, setup=infer)) for each in nets))
+    assert found["activations_where"].text == (
+        "75.0% of what b makes as outputs is at 1/4 of the input's resolution: 3.00 KiB of 4.00 KiB."
+    )
+    assert said(*nets)["activations_where"].text.endswith("full resolution: 1.00 KiB of 1.00 KiB.")
 
 
 def test_one_layer_with_most_of_the_parameters() -> None:

@@ -129,7 +129,11 @@ def test_on_a_card_shares_are_what_it_reserves() -> None:
     with Forecast(Traces(lambda b: api.trace_arch("lenet5", Setup(batch=b))), target.software()) as forecast:
         found = profile_on(forecast, 8, card, search=False)
         composition = report(forecast, 8, (Card(card.device),), search=False).composition
+        latency = api.latency("lenet5", Setup(batch=8), target).single
     assert composition is not None
+    assert latency is not None
+    assert found.times is not None
+    assert found.times.layer_ms == {layer.name: layer.total_ms for layer in latency.layers}
     sums = {cause: sum(s.nbytes for s in found.shares if s.cause is cause) for cause in Cause}
     assert sum(sums.values()) == found.peak_reserved_bytes
     assert sum(sums.values()) - sums[Cause.FRAGMENTATION] == found.peak_allocated_bytes
@@ -143,17 +147,31 @@ def test_on_a_card_shares_are_what_it_reserves() -> None:
 @pytest.mark.usefixtures("_no_cudnn")
 def test_comparison_on_a_card_and_on_none() -> None:
     setup = Setup(batch=4)
-    found = api.compare(["lenet5", "lenet5@classes=100"], setup, Target(gpu="h200", torch="2.15"))
+    target = Target(gpu="h200", torch="2.15")
+    found = api.compare(["lenet5", "lenet5@classes=100"], setup, target)
     assert "H200" in (found.gpu or "")
     for arch in found.archs:
-        assert arch.largest_batch is not None
-        assert arch.step_ms is not None
-        assert arch.peak_reserved_bytes is not None
-        assert arch.peak_reserved_bytes >= arch.peak_allocated_bytes > 0
+        memory = api.memory(arch.name, setup, target).single
+        latency = api.latency(arch.name, setup, target).single
+        assert memory is not None
+        assert latency is not None
+        assert arch.largest_batch == memory.largest_batch
+        assert arch.step_ms == latency.step.likely
+        assert arch.peak_reserved_bytes == memory.prediction.shown.peak_reserved_bytes
+        assert arch.peak_allocated_bytes == memory.prediction.shown.peak_allocated_bytes
     (against,) = found.against
-    (split,) = (split for split in against.splits if split.quantity is Quantity.STEP_MS)
-    assert split.ratio == found.ratios[1].step_ms
-    assert sum(part.value for part in split.parts) == pytest.approx(log(split.ratio or 0), abs=1e-9)
+    splits = {split.quantity: split for split in against.splits}
+    assert set(splits) == set(Quantity)
+    for split in splits.values():
+        assert split.ratio == getattr(found.ratios[1], split.quantity.value)
+        assert sum(part.value for part in split.parts) == pytest.approx(log(split.ratio or 0), abs=1e-9)
+    said = {finding.id: finding.text for finding in against.findings}
+    first, second = found.archs
+    assert said["largest_batch"].startswith(
+        f"The largest batch that fits is {second.largest_batch:,} with {second.name}, "
+        f"and {first.largest_batch:,} with {first.name}: "
+    )
+    assert said["peak_ratio"].startswith(f"At its peak {second.name} reserves ")
     quantities = {difference.quantity for difference in against.differences}
     assert {"peak_allocated_bytes", "peak_reserved_bytes"} <= quantities
     for quantity in ("peak_allocated_bytes", "peak_reserved_bytes"):

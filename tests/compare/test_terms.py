@@ -1,5 +1,6 @@
 """Layers and their partners, in factors: by hand, and exactly for any numbers of layers."""
 
+from dataclasses import replace
 from math import exp, log
 
 import pytest
@@ -92,6 +93,23 @@ def test_a_layer_that_writes_in_place_has_no_bytes_for_each_number() -> None:
     relus = [layer("relu", "stage1", op="ReLU", extent=224, nbytes=nbytes) for nbytes in (0, 1000)]
     first, second = (profile_of(table(r.name, [conv, r], [224])) for r in relus)
     assert splits(first, second, Alignment.ORDER)[1].causes == {Cause.ITEM_BYTES: pytest.approx(2)}
+
+
+def test_pooling_indices_are_one_cause_wherever_they_are() -> None:
+    def pooling(*indices: int) -> Profile:
+        """Return layers that save 1000, 100 and 50 bytes, the last two of them these indices besides."""
+        rows = [
+            layer("conv", "stage1", extent=224, nbytes=1000),
+            layer("pool", "stage1", op="MaxPool2d", extent=224, nbytes=100 + indices[0]),
+            layer("head", "classifier", op="MaxPool1d", nbytes=50 + indices[1]),
+        ]
+        found = profile_of(table("a", rows, [224]))
+        return replace(found, index_bytes=dict(zip(("pool", "head"), indices, strict=True)))
+
+    saved = splits(pooling(200, 150), pooling(400, 300), Alignment.ORDER)[2]
+    assert saved.quantity is Quantity.SAVED_BYTES
+    assert saved.causes == {Cause.POOLING_INDICES: pytest.approx(1850 / 1500)}
+    assert set(saved.stages) == {"full", "classifier"}
 
 
 def test_branches_are_aligned_by_resolution() -> None:

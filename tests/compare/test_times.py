@@ -65,6 +65,17 @@ def test_twice_the_work_done_half_as_fast() -> None:
     assert split.stages == {"1/4": pytest.approx(4)}
 
 
+def test_work_is_that_of_both_ways() -> None:
+    """100 MACs forward in both, and 100 backward that become 300: twice the work, 4 times the time."""
+
+    def backward(macs: int) -> Profile:
+        row = layer("late", "stage1", extent=224, macs=100)
+        return profile_of(table("a", [replace(row, macs_backward=macs)], [224]))
+
+    split = of_time(against(with_times(backward(100), 2, late=2), with_times(backward(300), 8, late=8)))
+    assert split.causes == {Cause.MORE_WORK: pytest.approx(2), Cause.TIME_PER_MAC: pytest.approx(2)}
+
+
 def test_what_one_network_alone_does_is_more_work() -> None:
     first, second = network("a", 100), network("b", 100, early=10)
     split = of_time(against(with_times(first, 2, late=2), with_times(second, 6, late=2, early=4)))
