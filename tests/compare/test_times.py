@@ -167,6 +167,17 @@ def test_measurements_from_a_file(tmp_path: Path) -> None:
     assert not any("No time" in each for each in found.assumptions)
 
 
+def test_measured_times_rest_on_no_prediction() -> None:
+    predicted = [
+        replace(
+            network("a", 1), memory_assumptions=("of memory",), times=Times(3, {}, "a guess", ("of time",))
+        ),
+        network("b", 2),
+    ]
+    assert compare(predicted).assumptions == ("of memory", "of time")
+    assert compare(timed(predicted, [measurement("a", (5,))])).assumptions == ("of memory",)
+
+
 def test_the_network_that_a_file_lacks_is_named(tmp_path: Path) -> None:
     file, setup = tmp_path / "found.jsonl", Setup(batch=2)
     write_measurements([measurement("lenet5", (1.0,), setup)], file)

@@ -30,7 +30,7 @@ class Profile:
     kernel_areas: dict[str, int] = field(default_factory=dict)  # by layer, of those that convolve
     index_bytes: dict[str, int] = field(default_factory=dict)  # by layer, of what it saves for backward
     card: CardReport | None = None
-    assumptions: tuple[str, ...] = ()  # that the prediction for the card rests on
+    memory_assumptions: tuple[str, ...] = ()  # that the prediction for the card rests on
     times: Times | None = None
 
     @property
@@ -45,6 +45,11 @@ class Profile:
     def peak_reserved_bytes(self) -> int | None:
         """The most that is reserved on the card; None without one."""
         return None if self.card is None else self.card.prediction.shown.peak_reserved_bytes
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What predictions of memory and time rest on; nothing for times that are measured."""
+        return (*self.memory_assumptions, *(() if self.times is None else self.times.assumptions))
 
     @property
     def branched(self) -> bool:
@@ -80,8 +85,8 @@ def profile_on(forecast: Forecast, batch: int, card: Card, *, search: bool) -> P
     latency = answer(forecast.traces, (card,), line.trace.setup, software=forecast.software, wanted=Wanted())
     return replace(
         _profile(line.trace, card_shares(line, top, shown.peak_reserved_bytes), on_card),
-        assumptions=(*reported.assumptions, *latency.assumptions),
-        times=predicted_times(latency.cards[0]),
+        memory_assumptions=reported.assumptions,
+        times=predicted_times(latency.cards[0], latency.assumptions),
     )
 
 

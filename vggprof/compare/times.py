@@ -16,12 +16,13 @@ class Times:
     step_ms: float
     layer_ms: Mapping[str, float]  # all passes together
     source: str
+    assumptions: tuple[str, ...] = ()  # that a prediction of them rests on
 
 
-def predicted_times(latency: Latency) -> Times:
+def predicted_times(latency: Latency, assumptions: tuple[str, ...]) -> Times:
     """Return the likely times of *latency*; the optimizer's belong to no layer."""
     layers = {layer.name: layer.total_ms for layer in latency.layers}
-    return Times(latency.step.likely, layers, f"predicted for {latency.device.name}")
+    return Times(latency.step.likely, layers, f"predicted for {latency.device.name}", assumptions)
 
 
 def measured_times(measurements: Iterable[Measurement], arch: str, setup: Setup) -> Times | None:

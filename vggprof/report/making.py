@@ -46,7 +46,7 @@ def made(  # noqa: PLR0913 - what a report needs
     studies = tuple(_study(each, software, cards, finish=finish, grid=partial(grid, each)) for each in asked)
     profiles: tuple[Profile, ...] = tuple(study.profile for study in studies)
     if measurements:
-        profiles = tuple(replace(each, assumptions=()) for each in timed(profiles, measurements))
+        profiles = timed(profiles, measurements)
         studies = tuple(replace(study, profile=each) for study, each in zip(studies, profiles, strict=True))
     return Report(studies, compare(profiles) if len(profiles) > 1 else None, commands)
 
