@@ -1,5 +1,6 @@
 """A report as files: whole in itself, small, and deaf to hostile names."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -16,6 +17,7 @@ from vggprof.measurement import Conditions
 from vggprof.report import Report
 from vggprof.target import Target
 from vggprof.trace import Setup
+from vggprof.views.document import printable
 
 HOSTILE = "# <img src=x onerror=alert(1)>&\"'`|[x](y)~~$\x1b[2J\u202e\n- "
 GPU = """\
@@ -123,10 +125,17 @@ def test_a_page_takes_no_name_for_markup(hostile: Report) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
 
 
+def test_commands_stand_on_lines_of_their_own(hostile: Report) -> None:
+    code = views.report_files(hostile)["report.html"].partition("<pre")[2].partition("</pre>")[0]
+    lines = html.unescape(code.partition(">")[2]).splitlines()
+    assert lines == [printable(command) for command in hostile.commands]
+    assert len(lines) == 8  # report, compare, and three for each network
+
+
 def test_markdown_takes_no_name_for_markup(hostile: Report) -> None:
     whole = views.report_files(hostile)["report.md"]
     commands = re.findall(r"^ {4}.*$", whole, re.MULTILINE)
-    assert len(commands) == 8  # report, compare, and three for each network; code, where nothing is markup
+    assert len(commands) == len(hostile.commands)  # code, where nothing is markup
     text = re.sub(r"^ {4}.*$", "", whole, flags=re.MULTILINE)
     assert not re.search(r"(?<!\\)<(img|script)", text)
     assert "\x1b" not in text

@@ -11,10 +11,10 @@ from vggprof.views.verdict import verdict
 
 _VERDICTS = (
     "FITS: it gets through whatever is true of what is not known exactly (the context, above all). OOM, out "
-    "of memory: it does not, whatever is true of that. TIGHT: it hangs on that.",
-    "The largest batch gets through if what is not known is as it likely is: its verdict may be TIGHT. The "
-    "largest that FITS stands with the verdict above.",
+    "of memory: it does not, whatever is true of that. TIGHT: it hangs on that."
 )
+_LARGEST = "The largest batch gets through if what is not known is as it likely is: its verdict may be TIGHT."
+_ABOVE = " The largest that FITS stands with the verdict above."
 _ERRORS = (
     "Errors are of one network on ImageNet's validation set at one test scale: trained at 256 pixels and "
     "tested at 256; with jittering, trained at 256 to 512 and tested at 384. The rest is ours."
@@ -83,10 +83,12 @@ def _beside_rows(report: Report) -> Iterator[tuple[Cell, ...]]:
 
 def batches_that_fit(report: Report) -> Iterator[Block]:
     """Yield the largest batch by GPU and optimizer, and each batch of the grid in the setup asked about."""
+    notes = [_VERDICTS]
     if any(each.largest_batch is not None for each in report.studies[0].slices):
         yield _by_optimizer(report) if len(report.setups) > 1 else _by_network(report)
+        notes.append(_LARGEST + (_ABOVE if len(report.cards) == 1 else ""))
     yield _by_batch(report)
-    yield Notes("", _VERDICTS)
+    yield Notes("", tuple(notes))
 
 
 def _by_optimizer(report: Report) -> Table:
