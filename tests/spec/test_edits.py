@@ -1,5 +1,7 @@
 """What-if edits: how they are written, what they do to a spec, and what is said of those that are none."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from vggprof.spec import ArchSpec, find_shipped, ops, read_spec, shipped_names
 from vggprof.spec.arch import ShippedArch, SpecFileArch, content_key, edited, parse_arch
 from vggprof.spec.editing import apply_edits, conv_stages
 from vggprof.spec.edits import Edit, Input, Kernels, Option, Width, Without, parse_edits
+from vggprof.spec.kinds import MarginOrSame
 
 
 def spec(name: str) -> ArchSpec:
@@ -62,6 +65,37 @@ def test_another_kernel_keeps_the_sizes() -> None:
         assert (op.kernel, op.padding) == ((1, 1), (0, 0))
     for op in convolutions(made("vgg11", "conv* kernel 5")).values():
         assert (op.kernel, op.padding) == ((5, 5), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("padding", "dilation", "side", "kept"),
+    [
+        ("same", (1, 1), 4, "same"),  # whatever the kernel
+        ((2, 2), (2, 2), 5, (4, 4)),  # 2 x 2 taps more, half of them on either side
+        ((2, 2), (2, 2), 2, (1, 1)),  # an even kernel, but an even number of pixels less
+        ((0, 0), (1, 1), 5, (1, 1)),
+    ],
+)
+def test_padding_follows_the_kernel(
+    padding: MarginOrSame, dilation: tuple[int, int], side: int, kept: MarginOrSame
+) -> None:
+    net = spec("vgg11")
+    first = replace(net.layers[0], op=ops.Conv(8, (3, 3), padding=padding, dilation=dilation))
+    changed = apply_edits(
+        parse_edits(f"conv1_1 kernel {side}"), replace(net, layers=(first, *net.layers[1:]))
+    )
+    assert convolutions(changed)["conv1_1"] == ops.Conv(8, (side, side), padding=kept, dilation=dilation)
+
+
+def test_padding_is_never_negative() -> None:
+    # 11 taps and padding 2 lose 6 pixels: 7 taps do without padding, 5 would have to be cut into.
+    with pytest.raises(UsageError, match="no padding keeps the sizes where a kernel was 11x11"):
+        made("alexnet", "conv1 kernel 5")
+
+
+def test_channels_stay_within_what_a_spec_may_have() -> None:
+    wide = convolutions(made("vgg11", "conv1_1 channels 9000000; width 2"))
+    assert (wide["conv1_1"].channels, wide["conv2_1"].channels) == (10_000_000, 256)
 
 
 def test_width_and_input() -> None:
