@@ -81,7 +81,7 @@ def test_a_measurement_draws_times_to_it(capsys: pytest.CaptureFixture[str], tmp
     assert plain["prediction"][step]["likely"] < refined["prediction"][step]["likely"] < 20
     assert run([*ARGS, *told]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "drawn to those measured on such a GPU: lenet5 at batch 16, training, 50 steps." in out
+    assert "drawn to those measured on such a GPU (lenet5 at batch 16, training, 50 steps)." in out
     assert f"an operator on the host {factors['host']:.2f}" in out
 
 

@@ -125,7 +125,7 @@ def test_a_prediction_for_that_gpu_and_torch_is_drawn_to_them() -> None:
     assert drawn.single.refined.sources == ("lenet5 at batch 16, training, 20 steps",)
     assert drawn.single.step.likely > plain.step.likely
     assert any(
-        "drawn to those measured on such a GPU: lenet5 at batch 16" in one for one in drawn.assumptions
+        "drawn to those measured on such a GPU (lenet5 at batch 16" in one for one in drawn.assumptions
     )
     other = api.latency("lenet5", Setup(batch=32), replace(target, torch="2.13")).single
     assert other is not None

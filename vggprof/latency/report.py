@@ -139,7 +139,7 @@ def _assumed(
             )
 
 
-# What each factor is of, after "Against its generation, ".
+# What each factor is of, after "As a multiple of its generation's: ".
 _FACTORS: Final = {
     Factor.LANES: "arithmetic on fp32 lanes",
     Factor.TENSOR: "arithmetic on tensor cores",
@@ -153,9 +153,9 @@ def _refined(latency: Latency, refinement: Refinement) -> str:
     """Say what was measured on the GPU of *latency*, and what came of it."""
     factors = ", ".join(f"{_FACTORS[name]} {value:.2f}" for name, value in refinement.factors.items())
     return (
-        f"{latency.device.name}: its times are drawn to those measured on such a GPU: "
-        f"{'; '.join(refinement.sources)}. Times of its generation become, times: {factors}. The interval "
-        f"of the step ends {latency.step.high / latency.step.likely:.2f} times up and down."
+        f"{latency.device.name}: times are drawn to those measured on such a GPU "
+        f"({'; '.join(refinement.sources)}). As a multiple of its generation's: {factors}. The interval of "
+        f"the step is a factor of {latency.step.high / latency.step.likely:.2f} up and down."
     )
 
 
