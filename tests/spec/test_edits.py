@@ -112,6 +112,18 @@ def test_no_classifier_leaves_average_pooling_and_one_linear_layer() -> None:
     assert bare.layers[-3].op == ops.AdaptiveAvgPool((1, 1))
 
 
+def test_a_single_kernel_gives_what_the_last_of_its_stack_gives() -> None:
+    net = made("vgg11", "conv3_1 channels 100")
+    (last,) = [layer for layer in net.layers if layer.name == "conv3_2"]
+    assert isinstance(last.op, ops.Conv)
+    bare = replace(last, op=replace(last.op, bias=False))
+    layers = tuple(bare if layer is last else layer for layer in net.layers)
+    merged = convolutions(apply_edits(parse_edits("single kernels"), replace(net, layers=layers)))
+    assert "conv3_1" not in merged
+    # Two 3x3 see 5x5.
+    assert merged["conv3_2"] == ops.Conv(256, (5, 5), padding=(2, 2), bias=False)
+
+
 def test_layers_left_out_and_put_in() -> None:
     assert [layer.op for layer in made("vgg11-lrn", "no lrn").layers] == [
         layer.op for layer in spec("vgg11").layers
