@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.profiler import ProfilerActivity
+from torch.profiler import ProfilerActivity, profile
 
 from vggprof.trace import Born, Freed, Mark, Trace
 
@@ -52,7 +52,8 @@ class Loop:
 
 def real_marks(loop: Loop) -> Marks:
     """Live bytes at every mark of *loop*, as torch's profiler counts the CPU's allocations."""
-    with _no_garbage(), torch.profiler.profile(activities=[ProfilerActivity.CPU], profile_memory=True) as run:
+    profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True)
+    with _no_garbage(), profiler as run:
         loop.run(lambda step, name: _say(f"mark {step} {name}"))
     live = 0
     marks: Marks = []

@@ -201,6 +201,12 @@ def test_only_what_nobody_else_reads_is_overwritten() -> None:
     assert changes(Held(), inplace=True).in_place == ("fine",)
 
 
+def test_a_view_is_not_overwritten() -> None:
+    """Autograd would copy gradients for it (CopySlices)."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.ReLU(), nn.Linear(4 * 36, 10))
+    assert changes(module, inplace=True).in_place == ()
+
+
 class Returned(nn.Module):
     """A network that gives back what its activation takes."""
 
@@ -318,6 +324,29 @@ class Kept(Loose):
 def test_what_is_no_chain_is_not_checkpointed(module: type[nn.Module], reason: str) -> None:
     with pytest.raises(ArchError, match=f"net: stage1 cannot be checkpointed: {reason}"):
         trace(module(), checkpoint="stage1")
+
+
+class Across(nn.Module):
+    """A stage of lower resolution, across which a tensor of the stage before it is carried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.down = nn.Conv2d(4, 4, 2, stride=2)
+        self.up = nn.ConvTranspose2d(4, 4, 2, stride=2)
+        self.out = nn.Conv2d(8, 4, 3, padding=1)
+        self.head = nn.Linear(256, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = torch.cat([x, self.up(self.down(x))], 1)
+        out: Tensor = self.head(self.out(x).flatten(1))
+        return out
+
+
+def test_a_stage_across_which_another_tensor_goes_is_not_checkpointed() -> None:
+    with pytest.raises(ArchError, match="stage2 cannot be checkpointed: no single tensor leads from it"):
+        trace(Across(), checkpoint="stage2")
 
 
 @pytest.mark.parametrize("amp", Amp)
