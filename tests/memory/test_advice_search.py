@@ -229,15 +229,21 @@ class Sums:
 
     def __init__(self, room: int) -> None:
         self.asked: list[Case] = []
-        self._room = room
+        self.room_bytes = room
 
     def need_bytes(self, asked: Case) -> int:
         by_pieces = {16: 0, 8: 10, 4: 15}[asked.setup.batch]  # off a batch of 16
         return 100 - by_pieces - sum(saves for has, saves in self.SAVES if has(asked))
 
-    def fits(self, asked: Case) -> bool:
+    def least_bytes(self, asked: Setup) -> int:
+        return 0
+
+    def seems_to_fit(self, asked: Case) -> bool:
         self.asked.append(asked)
-        return self.need_bytes(asked) <= self._room
+        return self.need_bytes(asked) <= self.room_bytes
+
+    def fits(self, asked: Case) -> bool:
+        return self.need_bytes(asked) <= self.room_bytes
 
 
 SUMMED = Space(

@@ -11,6 +11,7 @@ from vggprof.memory.advice.greedy import combined
 from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.search import Found, cheapest
 from vggprof.memory.advice.space import Space, space_of, stage_bytes
+from vggprof.memory.advice.stages import needed_stages
 from vggprof.memory.advice.words import cost_words, how, name
 from vggprof.memory.advice.work import work_of
 from vggprof.memory.forecast import Card, Forecast
@@ -77,6 +78,8 @@ def advise(  # noqa: PLR0913 - a training, where it runs, and how it comes out
     if found and not found.complete:
         fitting = [changes for changes, each in advice.items() if each.fits]
         found = replace(found, changes=_best_known(fitting, space) or combined(case, space, meter))
+    if found:
+        found = replace(found, changes=needed_stages(case, found.changes, space, meter))
     best = adviser.advice(found.changes) if found and found.changes else None
     if best is not None:
         advice[best.changes] = best
@@ -92,13 +95,12 @@ def _best_known(fitting: Sequence[tuple[Change, ...]], space: Space) -> tuple[Ch
 
 
 def _leave_out_stage(advice: dict[tuple[Change, ...], Advice]) -> None:
-    """Take away the checkpoint of one stage if that of all saves as much and the one is not enough."""
+    """Take away checkpoints of single stages that are not enough, where that of all saves as much."""
     checkpoints = [each for each in advice.values() if isinstance(each.changes[0], Checkpoint)]
-    one, every = min(checkpoints, key=_macs, default=None), max(checkpoints, key=_macs, default=None)
-    if one is None or every is None or one is every:
-        return
-    if not one.fits and one.saves_bytes <= every.saves_bytes:
-        del advice[one.changes]
+    every = max(checkpoints, key=_macs, default=None)
+    for one in checkpoints:
+        if every is not None and one is not every and not one.fits and one.saves_bytes <= every.saves_bytes:
+            del advice[one.changes]
 
 
 def _macs(advice: Advice) -> int:
@@ -116,20 +118,27 @@ def _singles(case: Case, space: Space, meter: Meter) -> Iterator[Change]:
         if kind == Pieces.__name__:
             yield from islice((change for change, of in cases.items() if meter.fits(of)), 1)
         elif kind == Checkpoint.__name__:
-            yield from _stages([change for change in cases if isinstance(change, Checkpoint)], case, meter)
+            yield from _stages(
+                [change for change in cases if isinstance(change, Checkpoint)], case, space, meter
+            )
         elif kind == MaxSplit.__name__:
             yield min(cases, key=lambda change: meter.prediction(cases[change]).process.high)
         else:
             yield from cases
 
 
-def _stages(checkpoints: Sequence[Checkpoint], case: Case, meter: Meter) -> Iterator[Change]:
-    """Yield the checkpoint of all stages, and that of the one with most bytes at the peak of tensors."""
+def _stages(checkpoints: Sequence[Checkpoint], case: Case, space: Space, meter: Meter) -> Iterator[Change]:
+    """Yield the checkpoint of all stages, that of the one with most at the peak, and the fewest that fit."""
     *ones, every = sorted(checkpoints, key=lambda each: "stages" in each.stages)
     yield every
-    if ones:
-        held = stage_bytes(meter.trace(case.setup))
-        yield max(ones, key=lambda each: held[each.text])
+    if not ones:
+        return
+    held = stage_bytes(meter.trace(case.setup))
+    one = max(ones, key=lambda each: held[each.text])
+    yield one
+    enough = next((each for each in (one, every) if meter.fits(changed(case, (each,)))), None)
+    if enough is not None and not meter.fits(case):
+        yield from (each for each in needed_stages(case, (enough,), space, meter) if each not in (one, every))
 
 
 def _kind(change: Change) -> str:

@@ -4,7 +4,18 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from vggprof.errors import VggprofError
-from vggprof.memory.advice.changes import Case, Change, Pieces, Price, changed, cost, price
+from vggprof.memory.advice.changes import (
+    Autocast,
+    Case,
+    Change,
+    Checkpoint,
+    InPlace,
+    Pieces,
+    Price,
+    changed,
+    cost,
+    price,
+)
 from vggprof.memory.advice.meter import Meter
 from vggprof.memory.advice.space import Axis, Space
 
@@ -18,10 +29,28 @@ def combined(case: Case, space: Space, meter: Meter) -> tuple[Change, ...]:
     learned = [axis for axis in space.axes if price(axis[0]) is Price.LEARNING]
     others = [axis for axis in space.axes if axis not in learned]
     for axes in (others, [*others, *learned]):
+        if _hopeless(case, axes, meter):
+            continue
         enough = _grown(case, list(_ranked(case, axes, meter)), meter)
-        if enough:
-            return _fewer_pieces(case, _needed(case, enough, meter), space, meter)
+        less = _fewer_pieces(case, _needed(case, enough, meter), space, meter)
+        for changes in filter(None, (less, enough)):
+            if meter.fits(changed(case, changes)):
+                return changes
     return ()
+
+
+def _hopeless(case: Case, axes: Sequence[Axis], meter: Meter) -> bool:
+    """Whether not even the tensors fit with the most of all in *axes* that keeps less of them."""
+    most = [max(axis, key=lambda each: cost((each,))) for axis in axes]
+    if any(price(each) is Price.LEARNING for each in most):
+        return False
+    less = tuple(each for each in most if isinstance(each, (InPlace, Pieces, Checkpoint)))
+    half = tuple(each for each in most if isinstance(each, Autocast))
+    try:
+        cases = [changed(case, less), changed(case, (*less, *half))]
+        return all(meter.least_bytes(each.setup) > meter.room_bytes for each in cases)
+    except VggprofError:  # the network cannot be run so
+        return False
 
 
 def _ranked(case: Case, axes: Sequence[Axis], meter: Meter) -> Iterator[Change]:
@@ -61,7 +90,7 @@ def _grown(case: Case, ranked: Sequence[Change], meter: Meter) -> tuple[Change, 
     least = _need(case, (), meter)
     for change in ranked:
         more = (*chosen, change)
-        if meter.fits(changed(case, more)):
+        if meter.seems_to_fit(changed(case, more)):
             return more
         need = _need(case, more, meter)
         if need < least:
@@ -73,7 +102,7 @@ def _needed(case: Case, changes: tuple[Change, ...], meter: Meter) -> tuple[Chan
     """Return *changes* without those, the dearest first, that can be left out."""
     for change in sorted(changes, key=lambda each: cost((each,)), reverse=True):
         without = tuple(each for each in changes if each != change)
-        if without and meter.fits(changed(case, without)):
+        if without and meter.seems_to_fit(changed(case, without)):
             changes = without
     return changes
 
@@ -86,6 +115,6 @@ def _fewer_pieces(case: Case, changes: tuple[Change, ...], space: Space, meter: 
     others = tuple(each for each in changes if each != most)
     pieces = (each for each in chain(*space.axes) if isinstance(each, Pieces) and each.count < most.count)
     for fewer in sorted(pieces, key=lambda each: each.count):
-        if meter.fits(changed(case, (*others, fewer))):
+        if meter.seems_to_fit(changed(case, (*others, fewer))):
             return (*others, fewer)
     return changes

@@ -37,10 +37,11 @@ class Meter:
         self._card = card
         self._setup = case.setup
         self._make = traces
-        self._room = _most_bytes(card, prediction)
+        self.room_bytes = _most_bytes(card, prediction)  # that can be reserved
         self._traces: dict[Setup, Trace | VggprofError] = {case.setup: trace}
         self._predictions: dict[Case, Prediction] = {case: prediction}
         self._asked: dict[tuple[Setup, CudnnSettings], tuple[Timeline, Answers, Room]] = {}
+        self._through: dict[Case, bool] = {}
         self._short: set[Setup] = set()
         self._floors: dict[Setup, Floors] = {}
         self._least: dict[tuple[Setup, int, bool, tuple[str, ...]], int] = {}
@@ -67,19 +68,26 @@ class Meter:
         return self._predictions[case]
 
     def fits(self, case: Case) -> bool:
-        """Whether *case* surely fits; what cannot is told without a replay, and often without a trace.
+        """Whether *case* surely fits, by its prediction; what cannot is told without one."""
+        try:
+            return self.seems_to_fit(case) and self.prediction(case).status is Status.FITS
+        except VggprofError:
+            return False
 
+    def seems_to_fit(self, case: Case) -> bool:
+        """Whether *case*, of pieces two, runs where all that is not known turns out badly.
+
+        What cannot is told without a replay, and often without a trace.
         What stays between steps is there however activations are dealt with, and all that is alive at once
         has to be reserved. More than two pieces of a batch are not tried where two of their size do not fit,
         nor channels_last, which makes no tensor smaller, where the tensors do not fit without it.
         """
         try:
             return (
-                self.floors(self._bare(case.setup)).staying_bytes <= self._room
-                and self._may_fit(case.setup)
-                and self.floors(self._few(case.setup)).live_bytes <= self._room
+                self.floors(self._bare(case.setup)).staying_bytes <= self.room_bytes
+                and self.least_bytes(case.setup) <= self.room_bytes
+                and self.floors(self._few(case.setup)).live_bytes <= self.room_bytes
                 and self._gets_through(case)
-                and self.prediction(case).status is Status.FITS
             )
         except VggprofError:
             return False
@@ -94,10 +102,10 @@ class Meter:
 
     def _gets_through(self, case: Case) -> bool:
         """Whether *case*, of pieces two, runs where all that is not known turns out badly, in one run."""
-        if case in self._predictions:
-            return True
-        line, answers, room = self._asked_of(case, self.trace(self._few(case.setup)))
-        return run(line, answers, room.machine(End.HIGH), End.HIGH).fits
+        if case not in self._through:
+            line, answers, room = self._asked_of(case, self.trace(self._few(case.setup)))
+            self._through[case] = run(line, answers, room.machine(End.HIGH), End.HIGH).fits
+        return self._through[case]
 
     def _asked_of(self, case: Case, trace: Trace) -> tuple[Timeline, Answers, Room]:
         """Return what *trace* asks with the settings of *case*; the allocator changes nothing about that."""
@@ -120,8 +128,11 @@ class Meter:
             self._floors[setup] = Floors(self.trace(setup))
         return self._floors[setup]
 
-    def _may_fit(self, setup: Setup) -> bool:
-        """Whether the tensors of *setup* may fit, by the trace of the whole batch without what keeps less."""
+    def least_bytes(self, setup: Setup) -> int:
+        """Return what tensors of *setup* take at least, by the trace of the whole batch, kept as was asked.
+
+        Raises as `trace`.
+        """
         asked = self._setup
         pieces, in_place = asked.batch // setup.batch, setup.inplace and not asked.inplace
         stages = setup.checkpointed if asked.checkpoint is None else ()
@@ -137,7 +148,7 @@ class Meter:
         if key not in self._least:
             floors = self.floors(simpler)
             self._least[key] = floors.least_bytes(pieces=pieces, in_place=in_place, checkpointed=stages)
-        return self._least[key] <= self._room
+        return self._least[key]
 
     def _few(self, setup: Setup) -> Setup:
         """Return *setup* with two pieces of its size, where the batch that was asked is cut in more."""

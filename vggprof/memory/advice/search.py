@@ -14,7 +14,7 @@ MAX_TRACED = 6
 class Found:
     """How the search ended."""
 
-    changes: tuple[Change, ...]  # empty where none fits
+    changes: tuple[Change, ...]  # empty where none fits; of stages to checkpoint those that are needed
     tried: int  # combinations replayed or ruled out, in the order of their cost
     complete: bool  # whether every cheaper combination of the space, or every one, was tried
 
