@@ -313,9 +313,23 @@ class Kept(Loose):
         return self.head(self.two(one).flatten(1)), one
 
 
+class Beside(Loose):
+    """Two modules that take the same, of which one's result is thrown away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.one(x)
+        out: Tensor = self.head(self.two(x).flatten(1))
+        return out
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
+        (Beside, "two does not take what one gives"),
         (Loose, "the network itself calls relu between its modules"),
         (Twice, "two is called more than once"),
         (Kept, "what one gives is held on to"),
