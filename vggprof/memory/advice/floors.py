@@ -20,8 +20,9 @@ class Moment:
     other: int
     fixed: int  # of `other`: copies of parameters and of their gradients, which have the size of these
     fresh: int  # of `staying`: the gradient that the backward pass has just made
-    twice: int  # of `other`: what one operator made of a single tensor of its size that is still there
+    twice: int  # of `other`: what a layer's operator made of one tensor of its size that is still there
     inner: Mapping[str, int]  # of `other`: what stages keep for their own backward pass, which does not run
+    inner_fixed: Mapping[str, int]  # of `fixed`, the same
     late: bool  # whether a step has ended already
 
 
@@ -48,23 +49,29 @@ class Floors:
         added to. In place there is one tensor for two of one size. What a stage keeps for its backward pass
         is there at least while that runs.
         """
-        held = (
-            (moment, max(moment.other - moment.fixed - _spared(moment, in_place, checkpointed), 0))
-            for moment in self.moments
-        )
-        if pieces == 1:
-            return max((each.staying + each.fixed + more for each, more in held), default=0)
-        return self.staying_bytes + max(
-            (each.fixed + each.fresh + more // pieces for each, more in held if each.late), default=0
+        return max(
+            (
+                (moment.staying if pieces == 1 else self.staying_bytes + moment.fresh)
+                + moment.fixed
+                - _of_stages(moment.inner_fixed, checkpointed)
+                + _growing(moment, checkpointed, in_place=in_place) // pieces
+                for moment in self.moments
+                if pieces == 1 or moment.late
+            ),
+            default=0,
         )
 
 
-def _spared(moment: Moment, in_place: bool, checkpointed: Collection[str]) -> int:
-    """Return what changes may spare; of stages, ``stages`` names all."""
-    everywhere = "stages" in checkpointed
-    return (moment.twice if in_place else 0) + sum(
-        held for stage, held in moment.inner.items() if everywhere or stage in checkpointed
-    )
+def _growing(moment: Moment, checkpointed: Collection[str], *, in_place: bool) -> int:
+    """Return what may grow with the batch, without what changes may spare."""
+    spared = _of_stages(moment.inner, checkpointed) + (moment.twice if in_place else 0)
+    return max(moment.other - moment.fixed - spared, 0)
+
+
+def _of_stages(held: Mapping[str, int], stages: Collection[str]) -> int:
+    """Return the bytes of *stages*, where ``stages`` names all."""
+    everywhere = "stages" in stages
+    return sum(nbytes for stage, nbytes in held.items() if everywhere or stage in stages)
 
 
 class _Watch:
@@ -81,6 +88,7 @@ class _Watch:
         self._alive: set[int] = set()
         self._other = self._fixed = self._twice = 0
         self._inner: Counter[str] = Counter()
+        self._inner_fixed: Counter[str] = Counter()
 
     def moments(self) -> Iterator[Moment]:
         """Yield every birth."""
@@ -109,6 +117,7 @@ class _Watch:
             fresh=self._sizes[storage] if backward else 0,
             twice=self._twice,
             inner={stage: held for stage, held in self._inner.items() if held and stage != running},
+            inner_fixed={stage: held for stage, held in self._inner_fixed.items() if stage != running},
             late=late,
         )
 
@@ -119,10 +128,11 @@ class _Watch:
             self.staying += size
             return
         self._other += size
-        if storage in self._copies:
-            self._fixed += size
+        fixed = storage in self._copies
+        self._fixed += size if fixed else 0
         if storage in self._stage_of:
-            self._inner[self._stage_of[storage]] += size
+            inner = self._inner_fixed if fixed else self._inner
+            inner[self._stage_of[storage]] += size
         self._twice += size * sum(other in self._alive for other in self._twins.get(storage, ()))
 
     def _running(self, operator: Operator) -> str | None:
@@ -139,11 +149,11 @@ class _Watch:
 
 
 def _twins(trace: Trace) -> dict[int, list[int]]:
-    """Return for each storage those of its size that one operator made of it alone, or it of them."""
+    """Return for each storage those of its size that a layer's operator made of it alone, or it of them."""
     twins: defaultdict[int, list[int]] = defaultdict(list)
     for operator in trace.operators:
         made, taken = operator.born, {operand.storage for operand in operator.inputs}
-        if len(made) == len(operator.outputs) == len(taken) == 1:
+        if operator.layer is not None and len(made) == len(operator.outputs) == len(taken) == 1:
             (one,), (other,) = taken, made
             if trace.storages[one].nbytes == trace.storages[other.storage].nbytes:
                 twins[one].append(other.storage)

@@ -80,12 +80,14 @@ class Meter:
         What cannot is told without a replay, and often without a trace.
         What stays between steps is there however activations are dealt with, and all that is alive at once
         has to be reserved. More than two pieces of a batch are not tried where two of their size do not fit,
-        nor channels_last, which makes no tensor smaller, where the tensors do not fit without it.
+        nor channels_last, which makes no tensor smaller, where the tensors do not fit without it, nor
+        activations in place where they spare nothing when most is alive.
         """
         try:
             return (
                 self.floors(self._bare(case.setup)).staying_bytes <= self.room_bytes
                 and self.least_bytes(case.setup) <= self.room_bytes
+                and (case in self._predictions or self._in_place_spares(case.setup))
                 and self.floors(self._few(case.setup)).live_bytes <= self.room_bytes
                 and self._gets_through(case)
             )
@@ -149,6 +151,12 @@ class Meter:
             floors = self.floors(simpler)
             self._least[key] = floors.least_bytes(pieces=pieces, in_place=in_place, checkpointed=stages)
         return self._least[key]
+
+    def _in_place_spares(self, setup: Setup) -> bool:
+        """Whether less is alive at most by running in place, if *setup* does and what was asked does not."""
+        if not setup.inplace or self._setup.inplace:
+            return True
+        return self.least_bytes(setup) < self.least_bytes(replace(setup, inplace=False))
 
     def _few(self, setup: Setup) -> Setup:
         """Return *setup* with two pieces of its size, where the batch that was asked is cut in more."""
