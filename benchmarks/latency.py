@@ -3,165 +3,31 @@
     python benchmarks/latency.py           # the tables
     python benchmarks/latency.py --write   # the coefficients too
 
-Needs torchvision for the traces. Nothing that is held out goes into the fit that predicts it: a card (or a
-network, or a generation) is left out whole, single convolutions measured on it included. The intervals are
-made from the errors on cards that were left out, and checked on a card that was left out of that too.
+Needs torchvision for the traces, and minutes. How rows are held out is in ``latency_validation``.
 """
 
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import combinations
-from multiprocessing import Pool
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from latency_fit import Bools, Floats, Table
+from latency_fit import GENERATIONS, Bools, Floats
 from latency_layers import layers_table
-from latency_model import Model
-from latency_rows import DATA, Row, kernels, rows
+from latency_rows import DATA, Row, rows
+from latency_validation import Data, Validation, factor, load, validate, widening
 
-from vggprof.latency.coefficients import FILE, Coefficients, Spread
+from vggprof.latency.coefficients import FILE, Coefficients
 from vggprof.latency.interval import LARGE_BATCH
 from vggprof.latency.work import Math, Traffic
 
 PAGE = Path(__file__).parents[1] / "docs" / "latency.md"
-COVERED = 0.8
 ABOUT = (
     "Made by benchmarks/latency.py from tests/data/latency; see docs/latency.md. Shares are of a peak: of "
     "the units' multiply-adds at the clock that the card holds, or of the memory's bandwidth."
 )
 _FAMILIES = ("vgg", "resnet", "alexnet")
-
-
-@dataclass(frozen=True)
-class Data:
-    """The rows that are used, and the model over them."""
-
-    rows: tuple[Row, ...]
-    model: Model
-
-    @cached_property
-    def measured(self) -> Floats:
-        """Milliseconds of the whole networks."""
-        return np.array([row.ms for row in self.rows])
-
-    @cached_property
-    def large(self) -> Bools:
-        """Which rows have a large batch."""
-        return np.array([row.batch >= LARGE_BATCH for row in self.rows])
-
-    def without(self, left_out: Callable[[str, str], bool]) -> Floats:
-        """Return the milliseconds of all networks, of a fit without the rows of which *left_out* is true.
-
-        It is asked for the GPU and the architecture of the row's network ("" for single convolutions).
-        """
-        archs = [row.arch for row in self.rows] + [""] * (len(self.model.gpu) - len(self.rows))
-        used = np.array([not left_out(g, a) for g, a in zip(self.model.gpu, archs, strict=True)])
-        return 1000 * self.model.predict(self.model.fit(used))[: len(self.rows)]
-
-
-def load() -> Data:
-    """Return the data: traces are made where they are not cached, which takes minutes."""
-    used = tuple(row for row in rows() if not row.excluded)
-    table = Table()
-    for row in used:
-        table.net(row)
-    for kernel in kernels():
-        table.kernel(kernel)
-    return Data(used, Model(table))
-
-
-_DATA: Data
-
-
-def _leave_out(what: tuple[str, tuple[str, ...]]) -> Floats:
-    by, names = what
-    return _DATA.without(lambda gpu, arch: (gpu if by == "gpu" else arch) in names)
-
-
-def predictions(data: Data, by: str, groups: Sequence[tuple[str, ...]]) -> list[Floats]:
-    """Return the predictions of a fit without each of *groups*, of GPUs or of architectures."""
-    global _DATA  # noqa: PLW0603 - the processes that fit inherit it
-    _DATA = data
-    with Pool() as pool:
-        return pool.map(_leave_out, [(by, group) for group in groups])
-
-
-def held_out(data: Data, by: str, groups: Sequence[tuple[str, ...]]) -> Floats:
-    """Return for every row the prediction of the fit that had not seen its group."""
-    found = np.full(len(data.rows), np.nan)
-    for group, predicted in zip(groups, predictions(data, by, groups), strict=True):
-        mine = np.array([(row.gpu if by == "gpu" else row.arch) in group for row in data.rows])
-        found[mine] = predicted[mine]
-    return found
-
-
-def factor(data: Data, predicted: Floats, used: Bools) -> float:
-    """Return the factor within which, up or down, COVERED of the rows *used* lie."""
-    return float(np.exp(np.quantile(np.abs(np.log(predicted / data.measured))[used], COVERED)))
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Predictions of rows by fits that had not seen them, and what the intervals are made of."""
-
-    card: Floats
-    net: Floats
-    generation: Floats
-    covered: Bools  # by an interval made without the card's rows
-    spread: Spread
-
-
-def validate(data: Data) -> Validation:
-    """Leave out each card, each network and each generation; and each pair of cards, for the intervals."""
-    cards = sorted({row.gpu for row in data.rows})
-    kin = kindred(data)
-    card = held_out(data, "gpu", [(name,) for name in cards])
-    net = held_out(data, "arch", [(name,) for name in sorted({row.arch for row in data.rows})])
-    generation = held_out(data, "gpu", kin)
-    spread = Spread(
-        large=factor(data, card, data.large),
-        small=factor(data, card, ~data.large),
-        unmeasured=max(1.0, factor(data, generation, data.large) / factor(data, card, data.large)),
-    )
-    return Validation(card, net, generation, nested(data, cards, card), spread)
-
-
-def kindred(data: Data) -> list[tuple[str, ...]]:
-    """Return the GPUs of each generation, those of single convolutions too."""
-    found: dict[str, tuple[str, ...]] = {}
-    for gpu in np.unique(data.model.gpu):
-        name = _architecture(gpu)
-        found[name] = (*found.get(name, ()), str(gpu))
-    return list(found.values())
-
-
-def _architecture(gpu: str) -> str:
-    from vggprof.devices import find_device  # noqa: PLC0415
-
-    return find_device(gpu).architecture
-
-
-def nested(data: Data, cards: Sequence[str], card: Floats) -> Bools:
-    """Return which rows lie in an interval made of other cards' errors, by fits without their card too."""
-    pairs = list(combinations(cards, 2))
-    found = dict(zip(pairs, predictions(data, "gpu", pairs), strict=True))
-    gpus = np.array([row.gpu for row in data.rows])
-    covered = np.zeros(len(gpus), bool)
-    for outer in cards:
-        blind = np.full(len(gpus), np.nan)
-        for inner in cards:
-            if inner != outer:
-                pair = (min(inner, outer), max(inner, outer))
-                blind[gpus == inner] = found[pair][gpus == inner]
-        for size in (data.large, ~data.large):
-            width = factor(data, blind, (gpus != outer) & size)
-            mine = (gpus == outer) & size
-            covered[mine] = np.abs(np.log(card[mine] / data.measured[mine])) <= np.log(width)
-    return covered
 
 
 def off(data: Data, predicted: Floats) -> Floats:
@@ -241,6 +107,30 @@ def cells(data: Data, found: Validation) -> str:
     return table(
         ("GPU", "family", "dtype", "layout", "mode", "rows", "mean error", "lowest", "highest"), lines
     )
+
+
+def generations(data: Data, found: Validation) -> str:
+    """Return a line a generation: it was left out, and the widening was made of the others."""
+    error, of = np.log(found.generation / data.measured), np.array(data.groups("generation"))
+    plain = factor(data, found.card, data.large)
+    lines = []
+    for name in GENERATIONS:
+        mine = (of == name) & data.large
+        wide = plain * widening(data, found.card, found.generation, of != name)
+        within = [percent(float((np.abs(error[mine]) <= np.log(width)).mean())) for width in (plain, wide)]
+        mean = percent(float(np.abs(np.exp(error[mine]) - 1).mean()))
+        lines.append(
+            [name, str(mine.sum()), mean, f"{100 * (np.exp(np.median(error[mine])) - 1):+.0f} %", *within]
+        )
+    header = (
+        "generation",
+        "rows",
+        "mean error",
+        "median",
+        "within a card's interval",
+        "within the widened one",
+    )
+    return table(header, lines)
 
 
 def small(data: Data, found: Validation) -> str:
@@ -335,6 +225,7 @@ def main(*, write: bool) -> None:
     parts = {
         "summary": summary(data, found),
         "ratios": ratios(data, found.card),
+        "generations": generations(data, found),
         "cells": cells(data, found),
         "small": small(data, found),
         "layers": layers_table(DATA),

@@ -56,6 +56,7 @@ SHARES: dict[Math | Traffic, float] = {
     Traffic.OPERAND: 0.75,
     Traffic.STREAM: 0.8,
     Traffic.NORM: 0.7,
+    Traffic.HALF_NORM: 0.4,
     Traffic.POOL: 0.5,
     Traffic.POOL_BACKWARD: 0.4,
     Traffic.LAYOUT: 0.7,

@@ -1,5 +1,6 @@
 """The prices of all rows as arrays, with derivatives, and the search for the coefficients."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from vggprof.latency.coefficients import OTHER, Coefficients, Generation, Spread
 from vggprof.latency.work import Math, Part
 
 # Relative noise: of whole networks, and of single convolutions, which only guide.
-_NET_NOISE, _KERNEL_NOISE = 0.08, 0.4
+_NET_NOISE, _KERNEL_NOISE = 0.08, 0.25
 _HUBER = 1.5
 # Rows of one cell (GPU, dtype, layout, mode) beyond this many count less.
 _CELL = 15
@@ -155,6 +156,12 @@ class Model:
         """Return the seconds of each row."""
         return self._priced(x).seconds
 
+    def at_boost(self, rows: Bools) -> "Model":
+        """Return the model in which desktop cards of *rows* hold their boost clock, for want of a better."""
+        changed = copy(self)
+        changed.overclocked = np.where(rows[self.way_row], 0.0, self.overclocked)
+        return changed
+
     def _priced(self, x: Floats) -> Prices:
         y = np.r_[x, 0.0]
         math, traffic, layout = (
@@ -224,7 +231,7 @@ class Model:
             latest > 0, first, -1
         )
 
-    def fit(self, used: Bools, start: Floats | None = None, *, steps: int = 15) -> Floats:
+    def fit(self, used: Bools, start: Floats | None = None, *, steps: int = 30) -> Floats:
         """Return the coefficients that fit the rows *used* best: damped Gauss-Newton with Huber's weights."""
         x: Floats = self.centre.copy() if start is None else start.copy()
         damping, cost = 1e-2, np.inf

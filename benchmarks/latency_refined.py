@@ -14,9 +14,10 @@ from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
-from latency import Data, load, percent
+from latency import percent
 from latency_fit import _HOST_OF, HOSTS
 from latency_rows import Row, work_of
+from latency_validation import Data, load
 from pages import filled
 
 from vggprof.latency.coefficients import Coefficients, coefficients

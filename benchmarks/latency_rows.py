@@ -11,7 +11,7 @@ from vggprof.devices import Device, find_device
 from vggprof.latency.convolution import Conv, ways
 from vggprof.latency.lowering import Lowering
 from vggprof.latency.predict import units_of
-from vggprof.latency.work import Part, Traffic, Way, Work
+from vggprof.latency.work import Math, Part, Traffic, Way, Work
 from vggprof.memory.forecast import properties_of
 from vggprof.memory.rules import Platform
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass
@@ -32,6 +32,12 @@ _PHASES = {
     "backward": (Phase.BACKWARD,),
     "train": (Phase.FORWARD, Phase.LOSS, Phase.BACKWARD),
 }
+# cuDNN's releases before 5.1; any other version, or none, is later. cudnn.h names their algorithms: R4 has no
+# Winograd, 5.0 only that in one kernel, 5.1 that with transforms through memory too.
+_EARLY = {"R4": 4.0, "4.": 4.0, "5.0": 5.0}
+_LATER = 5.1
+# Whose pooling is torch's own, which writes and reads an index beside each number; cuDNN's does not.
+_INDEXED = frozenset({"pytorch", "pytorch-ngc", "timm"})
 _AXES = {"fp32": "float32", "fp16": "float16"}
 
 
@@ -76,8 +82,12 @@ class Row:
 
     @property
     def copied_bytes(self) -> int:
-        """Bytes of the batch, where its way to the GPU is in the time."""
-        return self.batch * 3 * self.input**2 * (2 if self.dtype == "fp16" else 4) if self.copied else 0
+        """Bytes of the batch, where its way to the GPU is in the time, over a link of the third generation.
+
+        Half of them where the link is of the fourth, as the A100's is, which takes half as long.
+        """
+        nbytes = self.batch * 3 * self.input**2 * (2 if self.dtype == "fp16" else 4) if self.copied else 0
+        return nbytes // 2 if (self.device.link or "").startswith(("4.0", "SXM4")) else nbytes
 
     @property
     def named(self) -> str:
@@ -202,7 +212,7 @@ def work_of(row: Row) -> tuple[Trace, tuple[Work, ...]]:
     units = units_of(device, tf32=row.dtype == "tf32")
     lowered = Lowering(trace, platform.script, {}, units).step(trace.steps - 1)
     found = tuple(work for work in _folded(row, trace, lowered) if work.phase in row.phases)
-    return trace, tuple(_known(row, device, work) for work in found)
+    return trace, tuple(_known(row, device, _pooled(row, trace, work)) for work in found)
 
 
 def _half(trace: Trace) -> Trace:
@@ -232,14 +242,40 @@ def _folded(row: Row, trace: Trace, lowered: tuple[Work, ...]) -> Iterator[Work]
             yield replace(work, ways=(Way(None, None, Traffic.NORM, nbytes),))
 
 
+def _pooled(row: Row, trace: Trace, work: Work) -> Work:
+    """Return *work* as cuDNN's pooling does it, where that runs: without indices, reading what it pooled."""
+    operator = trace.operators[work.operator]
+    source, gradient = operator.input("self"), operator.input("grad_output")
+    if row.framework in _INDEXED or "max_pool2d_with_indices" not in operator.name or source is None:
+        return work
+    read = source.nbytes + (2 * gradient.nbytes if gradient else 0)
+    return replace(work, ways=(replace(work.ways[0], nbytes=read + operator.outputs[0].nbytes),))
+
+
 def _known(row: Row, device: Device, work: Work) -> Work:
-    """Return *work* without the ways that cuDNN did not have: see its release notes."""
+    """Return *work* without the ways that cuDNN did not have."""
     return replace(work, ways=tuple(way for way in work.ways if _had(row, device, way)))
 
 
 def _had(row: Row, device: Device, way: Way) -> bool:
-    """Whether there was *way*: F(2x2, 3x3) is for Maxwell and later, F(4x4, 3x3) came with cuDNN 5."""
-    name = way.math.value if way.math else ""
-    if name == "winograd":
-        return device.capability >= (5, 0)
-    return name != "winograd_4" or not row.cudnn.startswith(("R4", "4"))
+    """Whether the cuDNN of *row* had *way* for *device*."""
+    release = next((number for text, number in _EARLY.items() if row.cudnn.startswith(text)), _LATER)
+    match way.math:
+        case Math.WINOGRAD:
+            return release >= 5.0 and device.capability >= (5, 0) and not _halved(row, device)
+        case Math.WINOGRAD_4:
+            return release >= _LATER and not _halved(row, device)
+        case Math.FFT:
+            # Caffe gives cuDNN 8 MiB of workspace (cudnn_conv_layer.cpp), less than any spectrum takes.
+            return row.framework != "caffe" and not _halved(row, device)
+        case _:
+            return True
+
+
+def _halved(row: Row, device: Device) -> bool:
+    """Whether *row* is in fp16 without tensor cores on cuDNN 7.6, which then has the implicit product alone.
+
+    No document says so. The TITAN Xp's rows do: every VGG takes longer than in fp32, and as long as implicit
+    products take; with the cuDNN before it, the GTX 1080 Ti's took less.
+    """
+    return row.dtype == "fp16" and device.tensor_fma_per_sm is None and row.cudnn.startswith("760")

@@ -54,13 +54,36 @@ def test_grouped_channels_meet_only_their_own() -> None:
 
 def test_fp32_has_winograd_where_kernels_are_3x3_and_dense() -> None:
     found = {way.math: way for way in ways(conv(), tensor_cores=True, tf32=False)}
-    assert set(found) == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4}
+    assert set(found) == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4, Math.FFT}
     # F(2x2): 2 x 28 x 28 tiles of 16 multiplications; F(4x4): 2 x 14 x 14 of 36.
     assert found[Math.WINOGRAD].product == Product(1568, 128, 64, count=16)
     assert found[Math.WINOGRAD_4].product == Product(392, 128, 64, count=36)
     # 2.25 and 4 times fewer multiplications than the sum that defines it.
     macs = conv().macs
-    assert [macs / way.product.macs for way in found.values() if way.product] == [1, 2.25, 4]
+    winograds = (found[Math.DIRECT], found[Math.WINOGRAD], found[Math.WINOGRAD_4])
+    assert [macs / way.product.macs for way in winograds if way.product] == [1, 2.25, 4]
+
+
+def test_tiles_of_32_of_a_3x3_kernel_keep_30_for_the_fft() -> None:
+    found = {way.math: way for way in ways(conv(), tensor_cores=False, tf32=False)}
+    # Two tiles an axis for 56; 32 x 17 frequencies, each a complex product: four real ones.
+    assert found[Math.FFT].product == Product(8, 128, 4 * 64, count=32 * 17)
+
+
+def test_weights_have_no_winograd_in_one_kernel_and_larger_tiles() -> None:
+    found = {way.math: way for way in ways(conv(Pass.WGRAD), tensor_cores=False, tf32=False)}
+    assert set(found) == {Math.DIRECT, Math.WINOGRAD_4, Math.FFT}
+    assert found[Math.DIRECT].product == Product(576, 128, 6272, splits=24, least_tile=128)
+    # 2 x 14 x 14 = 392 tiles are summed, in one piece of 256 or more.
+    assert found[Math.WINOGRAD_4].product == Product(64, 128, 392, count=36, splits=1, least_tile=64)
+
+
+def test_5x5_kernels_have_winograd_through_memory() -> None:
+    wide = replace(conv(), w=(128, 64, 5, 5))
+    found = {way.math: way for way in ways(wide, tensor_cores=False, tf32=False)}
+    assert set(found) == {Math.DIRECT, Math.WINOGRAD_4, Math.FFT}
+    # F(5x5, 5x5): 12 x 12 tiles an image cover 56 x 56, 9 x 9 multiplications each.
+    assert found[Math.WINOGRAD_4].product == Product(288, 128, 64, count=81)
 
 
 def test_a_stride_leaves_only_the_product() -> None:
@@ -77,7 +100,7 @@ def test_contiguous_half_precision_is_copied_for_tensor_cores() -> None:
 
 def test_without_tensor_cores_half_precision_runs_on_the_lanes() -> None:
     found = ways(conv(dtype="float16"), tensor_cores=False, tf32=False)
-    assert {way.math for way in found} == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4}
+    assert {way.math for way in found} == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4, Math.FFT}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +114,11 @@ def test_without_tensor_cores_half_precision_runs_on_the_lanes() -> None:
 )
 def test_the_notes_of_a_plan_name_the_way(notes: tuple[str, ...], math: Math) -> None:
     assert named_way(conv(), Plan("eng1_k2=1", 0, notes, fallback=False)).math is math
+
+
+def test_a_plan_for_weights_that_names_winograd_goes_through_memory() -> None:
+    plan = Plan("eng1", 0, ("WINOGRAD", "WINOGRAD_TILE_4x4"), fallback=False)
+    assert named_way(conv(Pass.WGRAD), plan).math is Math.WINOGRAD_4
 
 
 def test_a_plan_without_room_copies_nothing() -> None:

@@ -3,6 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,57 @@ def alexnet(scripts: dict[str, ModuleType]) -> Any:  # noqa: ANN401 - of a modul
         copied=False,
         excluded="",
     )
+
+
+@pytest.mark.parametrize(
+    ("cudnn", "framework", "lacking"),
+    [
+        ("R4", "torch7", {"winograd", "winograd_4"}),
+        ("R4", "caffe", {"winograd", "winograd_4", "fft"}),
+        ("5.0.05", "torch7", {"winograd_4"}),
+        ("5.1.05", "torch7", set()),
+        ("", "torch7", set()),
+    ],
+)
+def test_rows_have_the_ways_that_their_cudnn_had(
+    scripts: dict[str, ModuleType], cudnn: str, framework: str, lacking: set[str]
+) -> None:
+    row = replace(alexnet(scripts), cudnn=cudnn, framework=framework, mode="forward")
+    ways = {
+        way.math.value for work in scripts["latency_rows"].work_of(row)[1] for way in work.ways if way.math
+    }
+    assert ways == {"direct", "winograd", "winograd_4", "fft", "product"} - lacking
+
+
+def test_half_precision_off_tensor_cores_had_the_product_alone_in_cudnn_7_6(
+    scripts: dict[str, ModuleType],
+) -> None:
+    row = replace(alexnet(scripts), gpu="TITAN Xp", dtype="fp16", mode="forward")
+    for cudnn, count in (("7605", 1), ("6.0", 4)):
+        works = scripts["latency_rows"].work_of(replace(row, cudnn=cudnn))[1]
+        assert max(len(work.ways) for work in works) >= count
+        assert (max(len(work.ways) for work in works) == 1) is (cudnn == "7605")
+
+
+def test_only_torch_writes_the_indices_of_a_pool(scripts: dict[str, ModuleType]) -> None:
+    row = replace(alexnet(scripts), mode="forward")
+    of = {name: pooled_bytes(scripts, replace(row, framework=name)) for name in ("torch7", "pytorch")}
+    # Three pools of 2 x (96 x 27 x 27, 256 x 13 x 13 and 256 x 6 x 6) numbers out; an index takes 8 bytes.
+    numbers = 2 * (96 * 27 * 27 + 256 * 13 * 13 + 256 * 6 * 6)
+    assert of["pytorch"] - of["torch7"] == 8 * numbers
+
+
+def pooled_bytes(scripts: dict[str, ModuleType], row: Any) -> int:  # noqa: ANN401 - see alexnet
+    works = scripts["latency_rows"].work_of(row)[1]
+    return sum(work.ways[0].nbytes for work in works if work.ways[0].traffic.value == "pool")
+
+
+def test_a_batch_takes_half_as_long_over_a_link_of_the_fourth_generation(
+    scripts: dict[str, ModuleType],
+) -> None:
+    row = replace(alexnet(scripts), copied=True)
+    assert row.copied_bytes == 2 * 3 * 227 * 227 * 4
+    assert replace(row, gpu="A100 SXM4 40GB").copied_bytes == row.copied_bytes // 2
 
 
 def test_arrays_price_kernels_as_the_package_does(scripts: dict[str, ModuleType]) -> None:

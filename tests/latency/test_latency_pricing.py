@@ -92,6 +92,12 @@ def test_a_card_of_little_power_slows_down() -> None:
     expected = 1.59e9 * (1.75 / (250 / 68)) ** (1 / 2.5)
     assert clock_hz(find_device("Tesla T4"), HALF) == pytest.approx(expected)
     assert clock_hz(A100, HALF) == 1.41e9
+    # No desktop card has the capability of the K80, but Kepler has some: 250 W for 15 SMs (GTX 780 Ti).
+    # Each GPU of a K80 has half of the 300 W of its board, for 13 of them.
+    expected = 0.875e9 * ((150 / 13) / (250 / 15)) ** (1 / 2.5)
+    assert clock_hz(find_device("Tesla K80"), HALF) == pytest.approx(expected)
+    # Other SMs of Pascal's have twice the P100's lanes: power is compared a lane.
+    assert clock_hz(find_device("Tesla P100 SXM2 16GB"), HALF) == 1.48e9
 
 
 def test_shipped_coefficients_are_physical() -> None:

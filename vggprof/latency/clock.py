@@ -25,19 +25,24 @@ def clock_hz(device: Device, generation: Generation) -> float:
 
 
 def _within_power(device: Device) -> float:
-    needed = _watts_per_sm(device.capability)
+    """Return the share of its boost clock that the power limit of *device* leaves it."""
+    needed = _watts_per_lane(device.capability) or _watts_per_lane(device.architecture)
     if device.tdp_w is None or needed is None:
         return 1.0
-    allowed = min(1.0, device.tdp_w / device.sm_count / needed)
+    allowed = min(1.0, device.tdp_w / _lanes(device) / needed)
     return float(allowed ** (1 / _POWER_EXPONENT))
 
 
 @cache
-def _watts_per_sm(capability: tuple[int, int]) -> float | None:
-    """Return the least that desktop cards of *capability* may take; None where there is no such card."""
+def _watts_per_lane(kind: tuple[int, int] | str) -> float | None:
+    """Return the least that desktop cards of a capability or an architecture may take; None without one."""
     found = [
-        each.tdp_w / each.sm_count
+        each.tdp_w / _lanes(each)
         for each in devices()
-        if each.form == "desktop" and each.capability == capability and each.tdp_w is not None
+        if each.form == "desktop" and kind in (each.capability, each.architecture) and each.tdp_w is not None
     ]
     return min(found, default=None)
+
+
+def _lanes(device: Device) -> int:
+    return device.sm_count * device.limits.cores_per_sm

@@ -1,7 +1,7 @@
 """A pass of a convolution as work: the matrix product that it comes down to, and the ways to do it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from vggprof.latency.work import Math, Product, Traffic, Way
@@ -11,14 +11,21 @@ from vggprof.memory.workspaces.query import CudnnQuery
 from vggprof.trace import ITEM_BYTES
 
 # A tile of F(m x m, r x r) takes (m + r - 1)^2 multiplications for m^2 results (Lavin and Gray 2015,
-# arXiv:1509.09308): 16 for 4 and 36 for 16.
-_WINOGRAD_2, _WINOGRAD_4 = 2, 4
+# arXiv:1509.09308): 16 for 4, 36 for 16, and 81 for the 25 of a 5 x 5 kernel (winogradForwardData9x9_5x5).
+_WINOGRAD_2, _WINOGRAD_4, _WINOGRAD_5 = 2, 4, 5
 # cuDNN's FFT tiles; half of the spectrum of real numbers is enough, a complex product is four real ones.
 _FFT_TILE = 32
-_FFT_LEAST_TAPS = 25
+_FFT_LEAST_TAPS = 9
 # Tensor cores take channels in eights of half precision, in fours of TF32 (cuDNN developer guide).
 _HALF_GRAIN, _TF32_GRAIN = 8, 4
 _LEAST_SPLIT = 256
+# Weight gradients have few tiles on the fp32 lanes. The implicit product has 128 x 128 alone: with 64 by 64
+# channels a multiply-add takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1
+# kernels, seven cards). F(4x4, 3x3) loses less with 64 channels.
+_WGRAD_TILE, _WGRAD_WINOGRAD_TILE = 128, 64
+# Kernels of an implicit product: indices are computed before it (computeOffsetsKernel), backward also what it
+# adds to is scaled (scalePackedTensor_kernel), and for weights pieces are prepared.
+_DIRECT_LAUNCHES = {Pass.FORWARD: 2, Pass.DGRAD: 3, Pass.WGRAD: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +132,17 @@ def named_way(conv: Conv, plan: Plan) -> Way:
         return _tensor(conv, math, copies=plan.workspace_bytes)
     if "WINOGRAD" in plan.notes:
         exact = {way.math: way for way in _transformed(conv)}
-        wanted = Math.WINOGRAD if "WINOGRAD_TILE_4x4" in plan.notes else Math.WINOGRAD_4
-        return exact.get(wanted, _direct(conv))
+        fused = "WINOGRAD_TILE_4x4" in plan.notes
+        found = (exact.get(Math.WINOGRAD) if fused else None) or exact.get(Math.WINOGRAD_4)
+        return found or _direct(conv)
     return _direct(conv)
 
 
 def _direct(conv: Conv) -> Way:
-    return Way(Math.DIRECT, conv.product(), Traffic.OPERAND, conv.nbytes)
+    product = conv.product()
+    if conv.which is Pass.WGRAD:
+        product = replace(product, least_tile=_WGRAD_TILE)
+    return Way(Math.DIRECT, product, Traffic.OPERAND, conv.nbytes, launches=_DIRECT_LAUNCHES[conv.which])
 
 
 def _tensor(conv: Conv, math: Math, *, copies: int | None) -> Way:
@@ -155,15 +166,19 @@ def _transformed(conv: Conv) -> Iterator[Way]:
     if not plain or len(conv.w) != 4:
         return
     if conv.w[2:] == (3, 3) and conv.dtype != "float64":
-        yield _winograd(conv, Math.WINOGRAD, _WINOGRAD_2)
+        # Of weights there is none in one kernel: "not implemented" says cudnn.h, in all its releases.
+        if conv.which is not Pass.WGRAD:
+            yield _winograd(conv, Math.WINOGRAD, _WINOGRAD_2)
         yield _winograd(conv, Math.WINOGRAD_4, _WINOGRAD_4)
+    if conv.w[2:] == (5, 5) and conv.dtype != "float64":
+        yield _winograd(conv, Math.WINOGRAD_4, _WINOGRAD_5)
     if conv.taps >= _FFT_LEAST_TAPS:
         yield _fft(conv)
 
 
 def _winograd(conv: Conv, math: Math, tile: int) -> Way:
     """Return products of (tiles, in) and (in, out), one for each of a tile's multiplications."""
-    side = tile + 2
+    side = tile + conv.w[2] - 1
     grid = conv.x[2:] if conv.which is Pass.DGRAD else conv.y[2:]
     tiles = conv.x[0] * prod(-(-n // tile) for n in grid)
     product = _channels(conv, tiles, side * side)
@@ -197,4 +212,5 @@ def _channels(conv: Conv, tiles: int, count: int) -> Product:
         case Pass.DGRAD:
             return Product(tiles, conv.x[1], conv.y[1], count)
         case Pass.WGRAD:
-            return Product(conv.x[1], conv.y[1], tiles, count, max(1, tiles // _LEAST_SPLIT))
+            splits = max(1, tiles // _LEAST_SPLIT)
+            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WGRAD_WINOGRAD_TILE)

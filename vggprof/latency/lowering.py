@@ -147,7 +147,7 @@ class Lowering:
         if name in _NORMS:
             return _stream(
                 self._over_and_over(operator, name, nbytes),
-                Traffic.NORM,
+                Traffic.HALF_NORM if _has_half_weights(operator) else Traffic.NORM,
                 launches=2 if name in _TWICE_BACK else 1,
             )
         if name in POOLING:
@@ -194,6 +194,15 @@ def _images(operator: Operator) -> Iterator[Operand]:
 
 def _stream(nbytes: int, traffic: Traffic = Traffic.STREAM, *, launches: int = 1) -> Way:
     return Way(None, None, traffic, nbytes, launches=launches)
+
+
+def _has_half_weights(operator: Operator) -> bool:
+    """Whether *operator* is a batch norm of torch's own, as cuDNN's takes weights in fp32 only.
+
+    _select_batch_norm_backend in ATen/native/Normalization.cpp.
+    """
+    weight = operator.input("weight")
+    return weight is not None and "batch_norm" in operator.name and weight.dtype in ("float16", "bfloat16")
 
 
 def _is_copy(action: Take) -> bool:

@@ -24,7 +24,7 @@ class Math(StrEnum):
 
     DIRECT = "direct"  # a convolution as an implicit matrix product, on the fp32 lanes
     WINOGRAD = "winograd"  # F(2x2, 3x3) in one kernel, on the fp32 lanes
-    WINOGRAD_4 = "winograd_4"  # F(4x4, 3x3) with transforms through memory, on the fp32 lanes
+    WINOGRAD_4 = "winograd_4"  # F(4x4, 3x3) or F(5x5, 5x5), transforms through memory, fp32 lanes
     FFT = "fft"  # tiles of 32 x 32, on the fp32 lanes
     TENSOR = "tensor"  # a convolution in half precision on tensor cores
     TF32 = "tf32"  # a convolution on tensor cores, fp32 rounded to TF32
@@ -43,6 +43,7 @@ class Traffic(StrEnum):
     OPERAND = "operand"  # tensors of convolutions and products, and transforms of them
     STREAM = "stream"  # elementwise, copies, optimizers
     NORM = "norm"  # batch norm, softmax, and sums over axes
+    HALF_NORM = "half_norm"  # torch's own batch norm, where its weights are in half precision too
     POOL = "pool"
     POOL_BACKWARD = "pool_backward"
     LAYOUT = "layout"  # from contiguous to channels_last and back
@@ -52,7 +53,8 @@ class Traffic(StrEnum):
 class Product:
     """A product of an (m, k) and a (k, n) matrix, *count* times; what any convolution comes down to.
 
-    *splits* says in how many pieces the inner sum may be done at once.
+    *splits* says in how many pieces the inner sum may be done at once, *least_tile* how long the shorter side
+    of the smallest tile is that there are kernels for.
     """
 
     m: int
@@ -60,6 +62,7 @@ class Product:
     k: int
     count: int = 1
     splits: int = 1
+    least_tile: int = 32
 
     @property
     def macs(self) -> int:
