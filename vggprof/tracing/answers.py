@@ -1,4 +1,4 @@
-"""torch's answers about shapes, remembered: the second and third step ask what the first asked."""
+"""torch's answers about shapes, remembered: later steps, and other traces, ask what was asked before."""
 
 from __future__ import annotations
 
@@ -13,6 +13,25 @@ from vggprof.tracing.tensors import tensors_in
 
 # Gives the result of a call anew, without asking torch for shapes and strides.
 _Recipe: TypeAlias = Callable[[tuple[Any, ...]], Any]
+# Kept at most; a step of a deep network asks some thousand different ones.
+_MOST = 50_000
+
+
+class Recipes:
+    """Recipes by what was asked, and by the dtype that torch gives where none is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, _Recipe] = {}
+
+    def find(self, asked: Hashable) -> _Recipe | None:
+        """Return the recipe for what was *asked*; None where there is none."""
+        return self._known.get((asked, torch.get_default_dtype()))
+
+    def keep(self, asked: Hashable, recipe: _Recipe) -> None:
+        """Remember *recipe* for what was *asked*; where there are too many, all others are forgotten."""
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[asked, torch.get_default_dtype()] = recipe
 
 
 def signature(operands: list[Operand]) -> Hashable:

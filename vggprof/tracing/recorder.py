@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vggprof.trace import Argument, Born, Event, Freed, Mark, Operand, Operator, Phase, Ran
-from vggprof.tracing.answers import recipe, seen, signature
+from vggprof.tracing.answers import Recipes, recipe, seen, signature
 from vggprof.tracing.layout import with_cuda_layout
 from vggprof.tracing.tensors import dtype_name, plain, tensors_in
 
 # Names memory that exists already and does nothing on a device.
 _SILENT = frozenset({torch.ops.aten.detach.default})
+
+# Of all traces of this process: setups of one network, and the batches of a search, ask much the same.
+_RECIPES = Recipes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.births: list[Birth] = []
         self._layer_of = layer_of
         self._alive: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
-        self._recipes: dict[Hashable, Callable[[tuple[Any, ...]], Any]] = {}
         self._closed = False
         self._paused = False
 
@@ -84,7 +86,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return inputs, tuple(arguments)
 
     def _answer(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, key: Hashable) -> Any:
-        known = self._recipes.get(key)
+        known = _RECIPES.find(key)
         if known is not None:
             return known(args)
         before = seen(args[0]) if args else None
@@ -92,7 +94,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         everywhere = all(tensor.is_meta for tensor in tensors_in((args, kwargs)))
         again = recipe(args, result, before) if everywhere and not kwargs.get("out") else None
         if again is not None:
-            self._recipes[key] = again
+            _RECIPES.keep(key, again)
         return result
 
     def _write(
