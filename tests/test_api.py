@@ -1,16 +1,18 @@
 """The Python API: public names, live modules, and answers from disk that need no torch."""
 
+import re
 import subprocess
 import sys
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from torch import nn
 
 import vggprof
-from vggprof import api
+from vggprof.cli.group import group
 from vggprof.memory.report import CardReport
 from vggprof.memory.verdict import Status
 from vggprof.trace import Trace
@@ -34,11 +36,44 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(vggprof)
 
 
-def test_functions_come_before_rooms_of_the_same_name() -> None:
-    import_module("vggprof.trace")  # binds the room to the package
-    assert vggprof.trace is api.trace
-    assert vggprof.memory is api.memory
-    assert vggprof.compare is api.compare
+@pytest.mark.parametrize("name", ["trace", "memory", "compare", "latency"])
+@pytest.mark.parametrize("room_first", [True, False])
+def test_functions_come_before_rooms_of_the_same_name(name: str, *, room_first: bool) -> None:
+    """In a process of its own: Python binds a room to the package when it is first imported."""
+    steps = [f"import vggprof.{name}", f"assert vggprof.{name} is vggprof.api.{name}"]
+    code = "; ".join(["import vggprof", "import vggprof.api"] if not room_first else ["import vggprof"])
+    steps = steps if room_first else [steps[1], *steps]
+    subprocess.run([sys.executable, "-c", "; ".join([code, *steps])], check=True)
+
+
+def test_every_command_has_its_call() -> None:
+    """As docs/api.md lists them, a row each."""
+    text = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z ]+)` \| (.*) \|$", text, re.MULTILINE))
+    assert set(rows) == set(commands(group, ()))
+    for calls in rows.values():
+        named = re.findall("`([a-z_]+)`", calls)
+        assert named
+        assert all(callable(getattr(vggprof, name)) and name in vggprof.__all__ for name in named)
+
+
+def commands(command: click.Command, above: tuple[str, ...]) -> Iterator[str]:
+    """Yield the words that call each command below *command*."""
+    if not isinstance(command, click.Group):
+        yield " ".join(above)
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from commands(below, (*above, name))
+
+
+def test_latency_is_a_call() -> None:
+    report = vggprof.latency("lenet5", vggprof.Setup(batch=4), vggprof.Target(gpu="V100 SXM2 16GB"))
+    (card,) = report.cards
+    assert (report.arch, card.device.name) == ("lenet5", "Tesla V100 SXM2 16GB")
+    assert card.step.likely > 0
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

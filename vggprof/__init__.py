@@ -18,13 +18,17 @@ if TYPE_CHECKING:
         check,
         compare,
         compare_measurement,
+        compare_sweep,
+        delete_runs,
         dense,
         dense_weights,
         diff,
         doctor,
         fashion,
         forget_calibrations,
+        get_run,
         jitter,
+        latency,
         layers,
         list_calibrations,
         list_cudnn,
@@ -79,13 +83,17 @@ __all__ = [
     "check",
     "compare",
     "compare_measurement",
+    "compare_sweep",
+    "delete_runs",
     "dense",
     "dense_weights",
     "diff",
     "doctor",
     "fashion",
     "forget_calibrations",
+    "get_run",
     "jitter",
+    "latency",
     "layers",
     "list_calibrations",
     "list_cudnn",
@@ -108,8 +116,9 @@ __all__ = [
 class _Package(ModuleType):
     """This package, with its public names as properties.
 
-    Some share their name with a room (`trace`, `memory`, `compare`), and Python binds a room to its package
-    when it is first imported; a property comes before that. ``from vggprof.trace import Trace`` still works.
+    Some share their name with a room (`trace`, `memory`, `compare`, `latency`), and Python binds a room to
+    its package when it is first imported; a property comes before that. ``from vggprof.trace import Trace``
+    still works.
     """
 
     def __dir__(self) -> list[str]:
@@ -135,13 +144,17 @@ _ROOMS = {
         "check",
         "compare",
         "compare_measurement",
+        "compare_sweep",
+        "delete_runs",
         "dense",
         "dense_weights",
         "diff",
         "doctor",
         "fashion",
         "forget_calibrations",
+        "get_run",
         "jitter",
+        "latency",
         "layers",
         "list_calibrations",
         "list_cudnn",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vggprof.cli.output import Output, choose_output
+from vggprof.cli.run import run
 from vggprof.errors import UsageError
 from vggprof.forms import Form
 
@@ -44,6 +45,12 @@ def test_a_folder_or_a_missing_folder_is_refused_before_work_is_done(tmp_path: P
         choose_output(None, tmp_path)
     with pytest.raises(UsageError, match="there is no folder"):
         choose_output(None, tmp_path / "nowhere" / "a.md")
+
+
+def test_a_name_with_a_slash_is_told_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (("list", "-o"), ("memory", "lenet5", "--svg"), ("latency", "lenet5", "--svg")):
+        assert run([*option, "nodir/"]) == 2
+        assert capsys.readouterr().err == "Error: nodir/ names a folder; name a file\n"
 
 
 def test_file_is_written_as_utf8_with_bare_line_feeds_and_nothing_beside_it(tmp_path: Path) -> None:

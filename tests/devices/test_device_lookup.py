@@ -93,6 +93,26 @@ def test_an_unknown_name_offers_the_nearest(text: str, near: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("RTX 9999", "RTX"), ("RTX 9999 24GB", "RTX"), ("Quadro 99", "Quadro"), ("Tesla 777", "Tesla")],
+)
+def test_a_name_that_is_near_to_none_offers_those_with_its_words(text: str, word: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        find_device(text)
+    offered = re.findall("'([^']+)'", str(caught.value).removeprefix(f"unknown GPU {text!r}"))
+    names = [name for name in offered if name != text]
+    assert 3 <= len(names) <= 5
+    assert all(word in name for name in names)
+    assert set(names) <= {device.name for device in devices()}
+
+
+def test_a_name_that_shares_no_word_offers_none() -> None:
+    with pytest.raises(DeviceError) as caught:
+        find_device("H999")
+    assert str(caught.value) == "unknown GPU 'H999'; `vggprof gpus` lists all"
+
+
 @pytest.mark.parametrize("text", ["", "   ", "geforce", "NVIDIA GPU", "40", "24 GB", "--"])
 def test_words_that_name_nothing(text: str) -> None:
     with pytest.raises(DeviceError, match="names no GPU"):

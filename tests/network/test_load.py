@@ -132,3 +132,33 @@ def test_a_spec_with_a_mistake_in_it(spec: Path) -> None:
     spec.write_text(SPEC.replace("max_pool", "max_pol"))
     with pytest.raises(SpecError, match=r"small\.yaml:8:\d+: .*max_pol"):
         load(parse_arch(str(spec)))
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        # 224 / 64 = 4 (rounded up) pixels, of which two poolings leave one.
+        ("stage1 stride 64", "edit 'stage1 stride 64': vgg11 cannot be built with it: pool3: gets 256x1x1"),
+        ("input 5", "edit 'input 5': vgg11 cannot be built with it: pool3: gets 256x1x1"),
+        (
+            "width 2; input 5; no dropout",
+            "edit 'input 5': vgg11 cannot be built with it: pool3: gets 512x1x1",
+        ),
+        ("input 5; dense", "edit 'input 5': vgg11 cannot be built with it"),
+        # 512 pixels do with what 224 do not: only the last edit leaves too few.
+        ("input 2048; stem stride 64; input 5", "edit 'input 5': vgg11 cannot be built with it"),
+    ],
+)
+def test_what_an_edit_breaks_is_told_of_the_edit(edits: str, said: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        load(parse_arch(f"vgg11 with {edits}"))
+    assert str(caught.value).startswith(said)
+    assert "yaml" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_edit_is_not_blamed_for_a_spec_that_is_wrong(tmp_path: Path) -> None:
+    spec = tmp_path / "small.yaml"
+    spec.write_text(SPEC.replace("1x8x8", "1x1x1"))
+    with pytest.raises(SpecError, match=r"small\.yaml:8:5: .*wants 2x2 pixels at least"):
+        load(parse_arch(f"{spec} with width 2"))

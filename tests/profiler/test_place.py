@@ -81,3 +81,6 @@ def test_without_a_gpu_it_is_the_cpu_with_a_reason() -> None:
     with pytest.raises(GpuUnavailable) as raised:
         choose_device("cuda")
     assert str(raised.value) == f"{reason}; --device cpu measures on the CPU"
+    with pytest.raises(GpuUnavailable) as raised:
+        choose_device("cuda", does="trains")
+    assert str(raised.value) == f"{reason}; --device cpu trains on the CPU"

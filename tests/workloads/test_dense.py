@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from vggprof import api, views
-from vggprof.cli.dense import dense_command
 from vggprof.cli.run import run
 from vggprof.devices import Survey
 from vggprof.errors import UsageError
@@ -18,7 +17,7 @@ from vggprof.memory.verdict import Status
 from vggprof.target import Target
 from vggprof.trace import Mode, Setup
 from vggprof.units import format_bytes, format_count
-from vggprof.workloads.dense import SCALES, Evaluation, Way
+from vggprof.workloads.dense import SCALES, Evaluation, Way, scales_for
 
 
 @pytest.fixture(autouse=True)
@@ -127,11 +126,27 @@ def test_maps_and_work_of_vgg16() -> None:
     assert [error.top1_percent for error in report.errors] == [27.0, 26.8, 25.6]
 
 
-def test_the_command_s_scales_are_the_paper_s() -> None:
-    # Tables 4 and 5 for S in [256, 512].
-    assert SCALES == (256, 384, 512)
-    (option,) = (each for each in dense_command.params if each.name == "scales")
-    assert option.default == ",".join(map(str, SCALES))
+def test_scales_are_the_paper_s_in_proportion_to_the_input() -> None:
+    # Tables 4 and 5 for S in [256, 512], of networks that take 224 pixels: 8/7, 12/7 and 16/7 of those.
+    assert scales_for(224) == SCALES == (256, 384, 512)
+    assert scales_for(28) == (32, 48, 64)
+    assert scales_for(227) == (259, 389, 519)  # 259.43, 389.14, 518.86
+
+
+@pytest.mark.parametrize(
+    ("arch", "scales", "told"), [("lenet5", (32, 48, 64), True), ("alexnet", SCALES, False)]
+)
+def test_scales_that_nobody_names(
+    arch: str, scales: tuple[int, ...], capsys: pytest.CaptureFixture[str], *, told: bool
+) -> None:
+    report = api.dense(arch)
+    assert report.evaluations[3].scales == scales
+    note = "Test scales are 32 48 64: to an input of 28 pixels what the paper's 256 384 512 are to its 224."
+    assert (note in report.assumptions) is told
+    assert all("Test scales" not in each for each in api.dense(arch, scales).assumptions)
+    assert run(["dense", arch, "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["evaluations"]
+    assert tuple(shown[3]["scales"]) == scales
 
 
 def test_the_worst_scale_decides() -> None:

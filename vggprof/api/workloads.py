@@ -9,7 +9,6 @@ from vggprof.api.networks import layers, trace_arch
 from vggprof.api.prediction import latency, predicted_memory
 from vggprof.target import Target
 from vggprof.trace import Mode, Setup
-from vggprof.workloads.dense import SCALES
 from vggprof.workloads.transfer import CONVOLUTIONS, LINEAR
 
 if TYPE_CHECKING:
@@ -59,14 +58,15 @@ def transfer(source: str, target: str, *, convolutions: int = CONVOLUTIONS, line
 
 def dense(
     arch: str,
-    scales: Sequence[int] = SCALES,
+    scales: Sequence[int] | None = None,
     setup: Setup | None = None,
     target: Target | None = None,
 ) -> DenseReport:
     """Return what evaluating *arch* on whole images takes at test *scales*, beside doing it on many crops.
 
-    *setup* is one of inference, by default of single images. Raises as `vggprof.memory` does, and UsageError
-    for a network that cannot be made fully convolutional, or scales below its input.
+    Without *scales* they are the paper's 256, 384 and 512, in the proportion of the network's input to 224
+    pixels. *setup* is one of inference, by default of single images. Raises as `vggprof.memory` does, and
+    UsageError for a network that cannot be made fully convolutional, or scales below its input.
     """
     from vggprof.workloads.dense import dense_report
 
@@ -77,7 +77,7 @@ def dense(
         return predicted_memory(net, setup, cards, software, search=False)
 
     asked = replace(setup or Setup(), mode=Mode.INFER)
-    return dense_report(arch, tuple(scales), asked, layers=layers, memory=memory)
+    return dense_report(arch, scales, asked, layers=layers, memory=memory)
 
 
 def dense_weights(plain: Mapping[str, Tensor], dense: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command("dense")
 @arch_argument
 @click.option(
-    "--scales", metavar="Q,Q,...", default="256,384,512", show_default=True, help="Smaller side of the image."
+    "--scales",
+    metavar="Q,Q,...",
+    help="Smaller side of the image.  [default: 256,384,512 for an input of 224 pixels, else in proportion]",
 )
 @click.option("--batch", type=int, default=1, show_default=True, help="Images in one batch.")
 @click.option(
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 @target_options
 @output_options
 def dense_command(  # noqa: PLR0913 - an option each
-    arch: str, scales: str, target: "Target", out: Output, *, batch: int, dtype: str
+    arch: str, scales: str | None, target: "Target", out: Output, *, batch: int, dtype: str
 ) -> None:
     """Show what evaluating ARCH on whole images takes, fully convolutional, beside doing it on many crops.
 
@@ -39,8 +41,9 @@ def dense_command(  # noqa: PLR0913 - an option each
     """
     from vggprof import api, views
 
+    asked = None if scales is None else _scales(scales)
     setup = Setup(batch=batch, mode=Mode.INFER, dtype=Dtype(dtype))
-    out.write(views.dense(api.dense(arch, _scales(scales), setup, target), out.form))
+    out.write(views.dense(api.dense(arch, asked, setup, target), out.form))
 
 
 def _scales(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vggprof.cli.filename import FileName
 from vggprof.cli.options import arch_argument, setup_options
 from vggprof.cli.output import Output, as_file, output_options
 from vggprof.cli.target import target_options
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--dataset-size", metavar="IMAGES", type=int, help="Tell steps and hours of an epoch.")
 @click.option("--changes", is_flag=True, help="Try what would change it: layout, precision, graph, batch.")
 @click.option("--plot", is_flag=True, help="Draw images a second over batch sizes, below a table.")
-@click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the same into FILE.")
+@click.option("--svg", metavar="FILE", type=FileName(), help="Draw the same into FILE.")
 @click.option(
     "--measurements",
     metavar="FILE|RUN",

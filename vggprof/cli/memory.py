@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vggprof.cli.filename import FileName
 from vggprof.cli.options import arch_argument, setup_options
 from vggprof.cli.output import Output, as_file, output_options
 from vggprof.cli.target import target_options
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 @setup_options
 @target_options
 @click.option("--plot", is_flag=True, help="Draw what is held over the training, below a table.")
-@click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw the same into FILE.")
+@click.option("--svg", metavar="FILE", type=FileName(), help="Draw the same into FILE.")
 @click.option(
     "--snapshot",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FileName(),
     help="Write the predicted run as torch.cuda.memory._dump_snapshot would, for torch's own viewers.",
 )
 @click.option("--fail-on-oom", is_flag=True, help="Exit with 3 after an answer of OOM (on every card).")

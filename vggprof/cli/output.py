@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vggprof.cli.filename import FileName
 from vggprof.cli.run import READER_GONE
 from vggprof.errors import UsageError
 from vggprof.files import write_whole
@@ -61,7 +62,7 @@ def output_options(command: Command) -> Callable[..., None]:
         "-o",
         "--output",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=FileName(),
         help="Write the result to FILE, all of it or nothing.",
     )
     return form_option(path_option(with_output))

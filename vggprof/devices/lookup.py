@@ -49,6 +49,7 @@ _VENDOR: Final = (
 _PREFIXES: Final = ("rtx", "gtx", "gt", "jetson", "grid")  # may be left out of a partial name
 _SYNONYMS: Final = {"mobile": "laptop", "notebook": "laptop"}
 _MOST_LISTED: Final = 8
+_MOST_NEAR: Final = 5
 
 # A number glued to what follows or precedes it: rtx3060ti -> rtx 3060 ti; 4070tisuper; 3060 12gb.
 _GLUED: Final = re.compile(r"(?<=[a-z]{3})(?=\d{3})|(?<=\d{4})(?=ti|super|laptop|mobile)|(?<=ti)(?=super)")
@@ -80,7 +81,8 @@ def find_with_others(text: str) -> tuple[Device, tuple[Device, ...]]:
     """Return what `find_device` does, and the GPUs that *text* fits as well; raises as that does."""
     words = _words(text)
     if all(_LONE_SIZE.fullmatch(word) for word in words):
-        raise DeviceError(f"{text!r} names no GPU; write a name like 'RTX 3060' or see `vggprof gpus`")
+        like = ", ".join(_sharing(text)) or "'RTX 3060'"
+        raise DeviceError(f"{text!r} names no GPU; write a name like {like}; `vggprof gpus` lists all")
     entries = _entries()
     for fits in (
         [entry for entry in entries if words in entry.exact or _glue(text) in entry.glued],
@@ -123,9 +125,14 @@ def ladder() -> tuple[Device, ...]:
 
 def _words(text: str) -> frozenset[str]:
     """Return what tells one name from another in *text*: ``{"rtx", "3060", "12gb"}``."""
+    return _all_words(text).difference(_VENDOR)
+
+
+def _all_words(text: str) -> frozenset[str]:
+    """Return the words of *text*, those of vendors too: ``{"geforce", "rtx", "3060", "12gb"}``."""
     lower = _SUPER.sub(r"\1 super", _SIZE.sub(r"\1gb", text.lower().replace("max-q", "maxq")))
     parts = re.split(r"[^a-z0-9.]+", _GLUED.sub(" ", lower))
-    return frozenset(_SYNONYMS.get(part, part) for part in parts if part and part not in _VENDOR)
+    return frozenset(_SYNONYMS.get(part, part) for part in parts if part)
 
 
 def _glue(text: str) -> str:
@@ -180,8 +187,18 @@ def _nearest(text: str) -> str:
     by_glue = {glued: entry.device.name for entry in _entries() for glued in entry.glued}
     by_glue |= {_glue(" ".join(sorted(entry.model))): entry.device.name for entry in _entries()}
     near = get_close_matches(_glue(text), by_glue, n=5, cutoff=0.6)
-    names = list(dict.fromkeys(repr(by_glue[glued]) for glued in near))[:3]
+    names = list(dict.fromkeys(repr(by_glue[glued]) for glued in near))[:3] or _sharing(text)
     return f"; the nearest are {', '.join(names)}" if names else ""
+
+
+def _sharing(text: str) -> list[str]:
+    """Return the names that have most words of *text* in them, a few, the nearest first: other RTX cards."""
+    wanted = {word for word in _all_words(text) if not _LONE_SIZE.fullmatch(word)}
+    shared = {device.name: len(wanted & _all_words(device.name)) for device in devices()}
+    most = max(shared.values())
+    names = {_glue(name): name for name, count in shared.items() if 0 < count == most}
+    model = _glue(_SIZE.sub("", text.lower()))
+    return [repr(names[glued]) for glued in get_close_matches(model, names, n=_MOST_NEAR, cutoff=0)]
 
 
 def _occurs(word: str, device: Device) -> bool:

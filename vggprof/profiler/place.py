@@ -25,11 +25,11 @@ _OUT_OF_MEMORY = (
 )
 
 
-def choose_device(asked: str) -> tuple[str, str | None]:
+def choose_device(asked: str, *, does: str = "measures") -> tuple[str, str | None]:
     """Return ``cpu`` or ``cuda``, and for ``auto`` without a GPU why it is the CPU.
 
-    Raises GpuUnavailable, in one line, where ``cuda`` is asked for and torch cannot use a GPU. One that is
-    full is usable, and that nothing fits is a result.
+    Raises GpuUnavailable, in one line, where ``cuda`` is asked for and torch cannot use a GPU, with what the
+    command *does* there. One that is full is usable, and that nothing fits is a result.
     """
     if asked == "cpu":
         return "cpu", None
@@ -38,7 +38,7 @@ def choose_device(asked: str) -> tuple[str, str | None]:
         return "cuda", None
     if asked == AUTO:
         return "cpu", reason
-    raise GpuUnavailable(f"{reason}; --device cpu measures on the CPU")
+    raise GpuUnavailable(f"{reason}; --device cpu {does} on the CPU")
 
 
 def _why_no_gpu() -> str | None:

@@ -52,9 +52,9 @@ def dense(report: DenseReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(dense_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(dense_document(report))
         case Form.CSV:
             return csv_of(_HEADER, (row for each in report.evaluations for row in _csv_rows(each)))
         case Form.JSON:
@@ -63,7 +63,8 @@ def dense(report: DenseReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: DenseReport) -> Document:
+def dense_document(report: DenseReport) -> Document:
+    """Return all that tables say of *report*."""
     blocks = (Lines((say_setup(report.setup),)), _work(report), _memory(report), *_errors(report))
     notes = (
         Notes("How to read this", _NOTES),

@@ -33,9 +33,9 @@ def doctor(diagnosis: Diagnosis, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(diagnosis))
+            return text_of(doctor_document(diagnosis))
         case Form.MARKDOWN:
-            return markdown_of(_document(diagnosis))
+            return markdown_of(doctor_document(diagnosis))
         case Form.CSV:
             return csv_of(_HEADER, (row for each in diagnosis.answers for row in _csv_rows(each)))
         case Form.JSON:
@@ -44,7 +44,8 @@ def doctor(diagnosis: Diagnosis, form: Form) -> str:
             assert_never(form)
 
 
-def _document(diagnosis: Diagnosis) -> Document:
+def doctor_document(diagnosis: Diagnosis) -> Document:
+    """Return all that tables say of *diagnosis*."""
     here = (*say_here(diagnosis.survey), *_software(diagnosis))
     table = Table(
         "Workloads",

@@ -38,9 +38,9 @@ def fashion(report: FashionReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(fashion_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(fashion_document(report))
         case Form.CSV:
             return csv_of(_HEADER, _rows(report))
         case Form.JSON:
@@ -49,7 +49,8 @@ def fashion(report: FashionReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: FashionReport) -> Document:
+def fashion_document(report: FashionReport) -> Document:
+    """Return all that tables say of *report*."""
     table = Table(
         "Epochs",
         (

@@ -42,9 +42,9 @@ def jitter(report: JitterReport, form: Form) -> str:
     """
     match form:
         case Form.TABLE:
-            return text_of(_document(report))
+            return text_of(jitter_document(report))
         case Form.MARKDOWN:
-            return markdown_of(_document(report))
+            return markdown_of(jitter_document(report))
         case Form.CSV:
             return csv_of(_HEADER, map(_csv_row, report.paces))
         case Form.JSON:
@@ -53,7 +53,8 @@ def jitter(report: JitterReport, form: Form) -> str:
             assert_never(form)
 
 
-def _document(report: JitterReport) -> Document:
+def jitter_document(report: JitterReport) -> Document:
+    """Return all that tables say of *report*."""
     lines = (
         say_setup(report.setup),
         f"Crops of {say_shape(report.crop)} from {report.pictures}",

@@ -35,9 +35,9 @@ def sweep(measured: SweepReport, form: Form) -> str:
     """Return several measurements in *form*: an overview, then each of them."""
     match form:
         case Form.TABLE:
-            return "\n".join(map(text_of, _documents(measured)))
+            return "\n".join(map(text_of, sweep_documents(measured)))
         case Form.MARKDOWN:
-            return "\n".join(map(markdown_of, _documents(measured)))
+            return "\n".join(map(markdown_of, sweep_documents(measured)))
         case Form.CSV:
             return csv_of(HEADER, (row for each in measured.reports for row in rows(each)))
         case Form.JSON:
@@ -46,6 +46,8 @@ def sweep(measured: SweepReport, form: Form) -> str:
             assert_never(form)
 
 
-def _documents(measured: SweepReport) -> tuple[Document, ...]:
-    *first, last = measured.reports
-    return (overview(measured), *(document(each, explain=False) for each in first), document(last))
+def sweep_documents(measured: SweepReport) -> tuple[Document, ...]:
+    """Return an overview, then each of the measurements, of which the last tells how they are to be read."""
+    last = len(measured.reports) - 1
+    each = (document(report, explain=place == last) for place, report in enumerate(measured.reports))
+    return overview(measured), *each

@@ -18,7 +18,8 @@ from vggprof.spec.arch import edited, parse_arch
 from vggprof.trace import Setup, Shape
 from vggprof.workloads.published import METHODS, MULTIPLE, SINGLE, PublishedError, config_of, errors_of
 
-SCALES = (256, 384, 512)  # Tables 4 and 5
+SCALES = (256, 384, 512)  # Tables 4 and 5, for networks that take 224 pixels (Section 2.1)
+INPUT_PIXELS = 224
 CROPS = 50  # a scale, 5 x 5 x 2
 MAX_SCALES = 32
 
@@ -65,16 +66,19 @@ class DenseReport:
 
 
 def dense_report(
-    arch: str, scales: Sequence[int], setup: Setup, *, layers: Layers, memory: Memory
+    arch: str, scales: Sequence[int] | None, setup: Setup, *, layers: Layers, memory: Memory
 ) -> DenseReport:
     """Return what evaluating *arch* takes at each of *scales* and at all together, in batches of *setup*.
 
+    Without *scales* they are the paper's, in the proportion that its network's input has to the paper's.
     Raises UsageError for a network that cannot be made fully convolutional, and for scales below its input.
     """
     named = parse_arch(arch)
     edited(named, "dense")  # refuses a factory before its code runs
     plain = layers(arch, setup)
     own = plain.rows[0].input_shapes[0][2:]
+    notes = _scaled_note(max(own)) if scales is None else ()
+    scales = scales_for(max(own)) if scales is None else scales
     _check(arch, scales, max(own))
 
     def dense(scale: int, *, mirrored: bool) -> Evaluation:
@@ -89,7 +93,22 @@ def dense_report(
         *_and_together([dense(scale, mirrored=True) for scale in scales]),
         *_and_together(crops)[:: len(scales)],  # every scale's crops are alike
     )
-    return DenseReport(arch, setup, made, _errors(arch, tuple(scales)), report.assumptions)
+    return DenseReport(arch, setup, made, _errors(arch, tuple(scales)), (*notes, *report.assumptions))
+
+
+def scales_for(pixels: int) -> tuple[int, ...]:
+    """Return the paper's test scales in proportion to an input of *pixels* a side: 32, 48 and 64 of 28."""
+    return tuple(round(scale * pixels / INPUT_PIXELS) for scale in SCALES)
+
+
+def _scaled_note(pixels: int) -> tuple[str, ...]:
+    if pixels == INPUT_PIXELS:
+        return ()
+    asked, paper = (" ".join(map(str, scales)) for scales in (scales_for(pixels), SCALES))
+    return (
+        f"Test scales are {asked}: to an input of {pixels} pixels what the paper's {paper} are to its "
+        f"{INPUT_PIXELS}.",
+    )
 
 
 def _check(arch: str, scales: Sequence[int], least: int) -> None:

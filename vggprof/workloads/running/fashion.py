@@ -35,7 +35,7 @@ def train(plan: FashionPlan, say: Callable[[str], None]) -> Trained:
     Raises FileFormatError for files that are not what they should be, UsageError for a network that takes
     other images, GpuUnavailable for ``cuda`` without a usable GPU.
     """
-    device, note = choose_device(plan.device)
+    device, note = choose_device(plan.device, does="trains")
     pictures, tests = _data(plan)
     network = _network(plan)
     torch.manual_seed(plan.seed)
