@@ -194,14 +194,14 @@ def test_the_number_of_layers() -> None:
     assert found.value == pytest.approx(1)
     assert found.text == (
         "2 layers with MACs against 1 make the MACs 2.00 x; all causes together make them 2.00 x. "
-        "By logarithm that is 100.0%."
+        "Of all that causes multiply or divide by, in logarithms, that is 100.0%."
     )
     thin = net("b", [late(20), layer("x", "stage2", extent=56, macs=20)])
     found = said(first, thin)["belief_depth"]
     assert not found.holds
-    assert (
-        found.text
-        == "2 layers with MACs against 1 make the MACs 2.00 x; all causes together make them 0.40 x."
+    assert found.text == (
+        "2 layers with MACs against 1 make the MACs 2.00 x; all causes together make them 0.40 x. "
+        "Of all that causes multiply or divide by, in logarithms, that is 0.0%."
     )
     assert "belief_depth" not in said(first, net("b", [late(200)]))
 

@@ -112,11 +112,33 @@ def test_pooling_indices_are_one_cause_wherever_they_are() -> None:
     assert set(saved.stages) == {"full", "classifier"}
 
 
+def test_layers_that_both_have_make_no_difference() -> None:
+    """b is a and two layers more: all is depth, where those are, however wide the others are."""
+    first = chain("a", (224, 9, 3), (112, 9, 64))
+    second = chain("b", (224, 9, 3), (224, 9, 64), (112, 9, 64), (112, 9, 128))
+    for alignment in Alignment:
+        split = macs(first, second, alignment)
+        assert split.causes == {Cause.DEPTH: pytest.approx((3 * 4 + 64 * 4 + 64 + 128) / (3 * 4 + 64))}
+        parts = {part.stage: part.value for part in split.parts}
+        assert parts["full"] / parts["1/2"] == pytest.approx(64 * 4 / 128)
+
+
+def test_as_many_of_each_as_both_have() -> None:
+    first, second = chain("a", *[(56, 9, 5)] * 3), chain("b", *[(56, 9, 5)] * 2, (56, 9, 20))
+    assert macs(first, second).causes == {Cause.WIDTH: pytest.approx(30 / 15)}
+
+
+def test_chains_at_the_same_scales_are_aligned_by_resolution() -> None:
+    first, second = chain("a", (224, 9, 1), (56, 9, 1)), chain("b", (224, 9, 7), (56, 9, 1), (56, 9, 2))
+    other = chain("c", (112, 9, 1), (56, 9, 1))
+    assert alignment_of(first, second) is alignment_of(second, first) is Alignment.RESOLUTION
+    assert alignment_of(first, other) is alignment_of(other, first) is Alignment.ORDER
+
+
 def test_branches_are_aligned_by_resolution() -> None:
-    plain = chain("plain", (224, 9, 1))
+    plain = chain("plain", (112, 9, 1))
     join = layer("add", "stage1", op="Add", extent=224, inputs=2)
     branched = profile_of(table("branched", [layer("conv", "stage1", extent=224, macs=9), join], [224]))
-    assert alignment_of(plain, plain) is Alignment.ORDER
     assert alignment_of(plain, branched) is alignment_of(branched, plain) is Alignment.RESOLUTION
 
 

@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar
 from vggprof.analyzers import CLASSIFIER
 from vggprof.compare.causes import Cause
 from vggprof.compare.lmdi import Factor, Part, Term, decompose
+from vggprof.compare.partners import partners
 from vggprof.compare.profile import Profile
 from vggprof.compare.terms import (
     Alignment,
@@ -63,8 +64,15 @@ class Split:
 
 
 def alignment_of(first: Profile, second: Profile) -> Alignment:
-    """Return how two networks are aligned unless it is said: by resolution where either has branches."""
-    return Alignment.RESOLUTION if first.branched or second.branched else Alignment.ORDER
+    """Return how two networks are aligned unless it is said.
+
+    By resolution where either has branches, or where both compute at the same scales of the input: what they
+    do there is then what differs. Else in order.
+    """
+    ours, theirs = ({*each.scales().values()} - {CLASSIFIER} for each in (first, second))
+    if first.branched or second.branched or ours == theirs:
+        return Alignment.RESOLUTION
+    return Alignment.ORDER
 
 
 def splits(first: Profile, second: Profile, alignment: Alignment) -> tuple[Split, ...]:
@@ -135,28 +143,44 @@ def _without(cause: Cause, cells: _Cells) -> _Cells:
 def _of_time(first: Profile, second: Profile) -> Iterator[Split]:
     """Yield the time of a step: at each scale MACs of both ways, and milliseconds for each of them.
 
-    Where a network has no MACs at a scale, all the time there is more work.
+    Layers that both have are held against each other; where only one network has others at a scale, or
+    others with MACs, all their time is more work.
     """
     if first.times is None or second.times is None:
         return
-    ours, theirs = _spent(first), _spent(second)
-    terms = [
-        _time_term(stage, ours.get(stage, (0, 0.0)), theirs.get(stage, (0, 0.0)))
-        for stage in dict.fromkeys((*theirs, *ours))
-    ]
+    pairs, ours, theirs = partners(_spent(first), _spent(second), lambda spent: spent.layer)
+    terms = [Term(a.scale, (Factor(Cause.TIME_PER_MAC, a.ms, b.ms),)) for a, b in pairs]
+    for scale in dict.fromkeys(each.scale for each in (*theirs, *ours)):
+        terms.append(_time_term(scale, *(_summed(scale, others) for others in (ours, theirs))))
     outside = (each.times.step_ms - sum(each.layer_ms().values()) for each in (first, second) if each.times)
     terms.append(Term(None, (Factor(Cause.OUTSIDE, *(max(ms, 0.0) for ms in outside)),)))
     yield _split(Quantity.STEP_MS, terms, first.times.step_ms, second.times.step_ms)
 
 
-def _spent(profile: Profile) -> dict[str, tuple[int, float]]:
-    """Return the MACs and the milliseconds at each scale."""
-    spent: defaultdict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What a layer does, and how long it takes for that."""
+
+    layer: tuple[object, ...]  # equal for layers that do the same at the same scale
+    scale: str
+    macs: int
+    ms: float
+
+
+def _spent(profile: Profile) -> list[_Spent]:
     said, layer_ms = profile.scales(), profile.layer_ms()
+    found = []
     for row in profile.table.rows:
-        macs, ms = spent[said[row.name]]
-        spent[said[row.name]] = macs + row.macs + row.macs_backward, ms + layer_ms[row.name]
-    return spent
+        scale, macs = said[row.name], row.macs + row.macs_backward
+        does = (scale, row.op, row.input_shapes, row.output_shape, row.params, macs)
+        found.append(_Spent(does, scale, macs, layer_ms[row.name]))
+    return found
+
+
+def _summed(scale: str, spent: Iterable[_Spent]) -> tuple[int, float]:
+    """Return the MACs and the milliseconds at *scale*."""
+    found = [each for each in spent if each.scale == scale]
+    return sum(each.macs for each in found), sum(each.ms for each in found)
 
 
 def _time_term(stage: str, first: tuple[int, float], second: tuple[int, float]) -> Term:

@@ -72,14 +72,16 @@ def _depth(pair: Pair) -> Iterator[Finding]:
     if split is None or had == has:
         return
     ratio, factor = split.second / split.first, split.causes.get(Cause.DEPTH, 1.0)
-    share = log(factor) / log(ratio)
+    along = max(0.0, log(factor) if ratio > 1 else -log(factor))
+    share = along / sum(abs(log(each)) for each in split.causes.values())
     yield _belief(
         "belief_depth",
         "more layers are why",
         share,
         f"{has} layers with MACs against {had} make the MACs {factor:.2f} x; all causes together make them "
-        f"{ratio:.2f} x.{f' By logarithm that is {share:.1%}.' if 0 <= share <= 1 else ''}",
-        "the share of depth in the logarithm of the ratio of MACs. Holds from one half; asked where the "
+        f"{ratio:.2f} x. Of all that causes multiply or divide by, in logarithms, that is {share:.1%}.",
+        "the logarithm of what depth makes of the MACs, over those of all causes, up or down; 0 where depth "
+        "works against the ratio. Holds from one half, so that no other cause is larger; asked where the "
         f"numbers of layers differ, and MACs by {NOTABLE:.0%}",
     )
 

@@ -1,9 +1,10 @@
 """Work and activations of two networks as terms of one decomposition: layers with their partners, in factors.
 
 Layers meet those of their own kind of operator: all of them in order, or those of one scale of the input.
-Of n layers in one network and m in the other, the k-th covers the k-th part of the way, and two are partners
-as far as their parts overlap. Where n and m are equal each has one partner; where not, n and m are a factor
-of their own, the depth, and nothing is left over.
+Two that are alike in every factor are partners, and make no difference. Of n others in one network and m in
+the other, the k-th covers the k-th part of the way, and two are partners as far as their parts overlap. Where
+n and m are equal each has one partner; where not, n and m are a factor of their own, the depth, and nothing
+is left over.
 """
 
 from collections import defaultdict
@@ -16,6 +17,7 @@ from typing import TypeAlias
 from vggprof.analyzers import LayerRow
 from vggprof.compare.causes import Cause
 from vggprof.compare.lmdi import Factor, Term
+from vggprof.compare.partners import partners
 from vggprof.compare.profile import Profile
 from vggprof.compare.scales import scales
 
@@ -71,18 +73,18 @@ def partnered(first: Sequence[Amount], second: Sequence[Amount], alignment: Alig
     """Yield the terms whose sums are those of *first* and of *second*.
 
     Layers without a partner: where resolutions are aligned, a scale finer than all of the other network's is
-    RESOLUTION; else what has MACs is DEPTH, and what has none OTHER_LAYERS.
+    RESOLUTION. Else what has no MACs and is of a kind that the other network lacks is OTHER_LAYERS, and all
+    else DEPTH.
     """
     ours, theirs = _grouped(first, alignment), _grouped(second, alignment)
     for key in dict.fromkeys((*theirs, *ours)):
-        if key in ours and key in theirs:
-            yield from _overlapping(ours[key], theirs[key])
-        elif key in ours:
-            cause = _alone(ours[key], second, alignment)
-            yield from (Term(a.stage, (Factor(cause, a.value, 0),)) for a in ours[key])
+        pairs, a, b = partners(ours.get(key, []), theirs.get(key, []), lambda amount: amount.factors)
+        yield from (Term(each.stage, (Factor(Cause.DEPTH, each.value, each.value),)) for _, each in pairs)
+        if a and b:
+            yield from _overlapping(a, b)
         else:
-            cause = _alone(theirs[key], first, alignment)
-            yield from (Term(b.stage, (Factor(cause, 0, b.value),)) for b in theirs[key])
+            yield from (Term(e.stage, (Factor(_alone(e, second, alignment), e.value, 0),)) for e in a)
+            yield from (Term(e.stage, (Factor(_alone(e, first, alignment), 0, e.value),)) for e in b)
 
 
 def overlaps(first: int, second: int) -> Iterator[tuple[int, int, int]]:
@@ -103,11 +105,12 @@ def _overlapping(first: Sequence[Amount], second: Sequence[Amount]) -> Iterator[
         yield Term(second[j].stage, (*factors, Factor(Cause.DEPTH, n, m)), weight=share / (n * m))
 
 
-def _alone(amounts: Sequence[Amount], others: Sequence[Amount], alignment: Alignment) -> Cause:
+def _alone(amount: Amount, others: Sequence[Amount], alignment: Alignment) -> Cause:
     finest = min((other.halvings for other in others), default=0)
-    if alignment is Alignment.RESOLUTION and amounts[0].halvings < finest:
+    if alignment is Alignment.RESOLUTION and amount.halvings < finest:
         return Cause.RESOLUTION
-    return Cause.DEPTH if any(amount.row.macs for amount in amounts) else Cause.OTHER_LAYERS
+    known = amount.row.macs or amount.row.op in {other.row.op for other in others}
+    return Cause.DEPTH if known else Cause.OTHER_LAYERS
 
 
 def _grouped(amounts: Sequence[Amount], alignment: Alignment) -> dict[_Key, list[Amount]]:
