@@ -63,15 +63,15 @@ _FACTORS = (
 )
 _ALIGNED = {
     Alignment.ORDER: (
-        "Layers are held against those as far along the way from the input, and what a pair differs by counts "
-        "at the resolution of the second network's."
+        "Layers are held against those as far along the way from the input, and what a pair differs by "
+        "counts at the resolution of the second network's."
     ),
     Alignment.RESOLUTION: "Layers are held against those at the same resolution, relative to the input's.",
 }
 _TIMES = (
     "The time is split by resolution, without layers that both have: more work is MACs of forward and "
-    "backward, and all the time where one network has none; time per MAC below 1 is work done better; outside "
-    "of layers are the optimizer, the loss, and waiting."
+    "backward, and all the time where one network has none; time per MAC below 1 is work done better; "
+    "outside of layers are the optimizer, the loss, and waiting."
 )
 _PEAK_ON_CARD = (
     "Peaks are of PyTorch's allocator on that GPU, workspaces included (those that are not known at the high "
