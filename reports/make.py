@@ -1,7 +1,8 @@
 """Makes the gallery anew: every folder here, and README.md. ``make reports`` calls it.
 
 It gives the same bytes wherever it runs: the software that is predicted for is named below, and what its
-cuDNN answers lies in cudnn.answers. With ``--ask`` that cuDNN, which has to be installed, is asked anew.
+cuDNN answers lies in cudnn.answers. Where a change has it ask what is not recorded there, it ends with an
+error: ``python reports/make.py --ask`` asks that cuDNN, which has to be installed, and records all anew.
 """
 
 import os
@@ -22,7 +23,13 @@ from vggprof.memory.workspaces.libraries import CudnnLibrary, find_libraries
 from vggprof.memory.workspaces.plans import Plan
 from vggprof.memory.workspaces.process import Failure, Worker
 from vggprof.memory.workspaces.query import CudnnQuery
-from vggprof.memory.workspaces.recorded import Recorded, place, read_recorded, write_recorded
+from vggprof.memory.workspaces.recorded import (
+    NotRecordedError,
+    Recorded,
+    place,
+    read_recorded,
+    write_recorded,
+)
 from vggprof.memory.workspaces.targets import Choice
 from vggprof.report import Filled, Report, Study, who_filled
 from vggprof.target import Target
@@ -45,6 +52,8 @@ HEAD = """# Gallery
 
 Reports that vggprof made, as markdown; all but the last also as one offline page, `report.html` beside it,
 which has a slider over batches. `make reports` makes them again, byte for byte.
+[Why VGG is slower](../docs/why-vgg-is-slower.md) tells in words, and with one cause switched off at a time,
+what the page on AlexNet and VGG-11 has in numbers.
 """
 FOOT = f"""All are predictions for torch {TORCH} with cuDNN {CUDNN} on a {CARD}, unless a page says otherwise.
 What that cuDNN answers lies in `cudnn.answers`, so that another one changes nothing here.
@@ -68,7 +77,8 @@ class Asking(Recorded):
         for query in queries:
             if place(device, query) not in self._answers:
                 plans = self._worker.ask(device, query)
-                assert not isinstance(plans, Failure), plans
+                if isinstance(plans, Failure):  # nothing to be recorded, so no gallery either
+                    raise NotRecordedError(plans.reason)
                 self._answers[place(device, query)] = _tried(plans)
         return super().find(device, queries)
 
@@ -203,6 +213,10 @@ def full_cards() -> dict[str, str]:
             "Others are all that are not this training: another process, or an earlier model of this one. "
             "TensorFlow by default takes nearly all memory that is free when its first session starts "
             "(gpu_options.allow_growth is off), so that a second one finds next to nothing.",
+            "Steps reserve: at most; where they likely do not fit, on a card without end. Get through with: "
+            "what is then likely enough, for on a full card PyTorch gives back what it holds unused, and has "
+            "cuDNN take algorithms with smaller workspaces. Where that is more than the least that may be "
+            "left beside the context and not more than the most, steps are TIGHT.",
             "The context and what steps reserve are PyTorch's; TensorFlow's differ, but not by gigabytes.",
         ),
     )

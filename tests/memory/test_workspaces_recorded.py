@@ -5,16 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from vggprof.errors import FileFormatError
+from vggprof.errors import FileFormatError, VggprofError
 from vggprof.memory.workspaces import advisor as advisor_module
 from vggprof.memory.workspaces.actions import Workspace
 from vggprof.memory.workspaces.advisor import Advisor
 from vggprof.memory.workspaces.convolution import CudnnSettings, Pass, Strided
 from vggprof.memory.workspaces.device import DeviceProperties
 from vggprof.memory.workspaces.libraries import CudnnLibrary
-from vggprof.memory.workspaces.plans import Answer, NoAnswer, Plan
+from vggprof.memory.workspaces.plans import Answer, Plan
 from vggprof.memory.workspaces.query import CudnnQuery
-from vggprof.memory.workspaces.recorded import Recorded, place, read_recorded, write_recorded
+from vggprof.memory.workspaces.recorded import (
+    NotRecordedError,
+    Recorded,
+    place,
+    read_recorded,
+    write_recorded,
+)
 from vggprof.memory.workspaces.targets import Choice
 
 T4 = DeviceProperties("Tesla T4", (7, 5), 40, 1_590_000, 5_001_000, 4_194_304, 15_828_320_256)
@@ -57,10 +63,12 @@ def test_nobody_is_asked_where_answers_are_recorded(monkeypatch: pytest.MonkeyPa
     known, unknown = (Workspace(query(batch), CudnnSettings()) for batch in (1, 2))
     with Advisor(Choice(library, library.version, recorded=recorded)) as advisor:
         advisor.start(T4)
-        answers = advisor.answers([known, unknown], T4)
-    answer, missing = answers[known], answers[unknown]
+        answer = advisor.answers([known], T4)[known]
+        with pytest.raises(NotRecordedError) as error:
+            advisor.answers([known, unknown], T4)
     assert isinstance(answer, Answer)
     assert answer.plans == PLANS
     assert answer.low_bytes == answer.high_bytes == 411_189_264
-    assert isinstance(missing, NoAnswer)
-    assert "not among the recorded answers of cuDNN 9.26.0.51" in missing.reason
+    assert str(error.value).startswith("not among the recorded answers of cuDNN 9.26.0.51")
+    assert f"{query(2).key()} on Tesla T4" in str(error.value)
+    assert not isinstance(error.value, VggprofError)  # nothing takes it for a network that cannot be run

@@ -13,8 +13,7 @@ import pytest
 from vggprof import api
 from vggprof.devices import Survey
 from vggprof.memory.forecast import Forecast
-from vggprof.memory.report import CardReport
-from vggprof.memory.report import report as memory_report
+from vggprof.memory.verdict import Prediction
 from vggprof.target import Target
 from vggprof.trace import Setup
 from vggprof.trace.traces import Traces
@@ -40,13 +39,16 @@ def pinned(gpu: str, gpu_memory: str | None = None) -> Target:
     return replace(target, gpu=gpu, gpu_memory=gpu_memory)
 
 
-def predicted(arch: str, setup: Setup, target: Target) -> CardReport:
-    """Return what `vggprof memory` predicts, without the advice that it may add."""
+def predicted(arch: str, setup: Setup, target: Target) -> tuple[Prediction, int]:
+    """Return what `vggprof memory` predicts, and the largest batch that likely fits."""
     traces = Traces(lambda batch: api.trace_arch(arch, replace(setup, batch=batch)))
+    (card,) = target.cards()
     with Forecast(traces, target.software()) as forecast:
-        found = memory_report(forecast, setup.batch, target.cards()).single
-    assert found is not None
-    return found
+        found = forecast.predict(setup.batch, card)
+        largest = forecast.largest_batch(card)
+        if found.machine.capacity_bytes is not None and setup.batch > largest:
+            largest = forecast.largest_batch(card, start=setup.batch)
+    return found, largest
 
 
 @contextmanager

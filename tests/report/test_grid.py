@@ -35,11 +35,11 @@ def test_points_are_what_memory_says(report: Report) -> None:
     every = [(each, point) for each in study.slices for point in each.points]
     for each, point in random.Random(7).sample(every, 8):
         setup = Setup(batch=point.batch, optimizer=each.setup.optimizer)
-        said = predicted("alexnet", setup, pinned(each.card.device.name))
-        sizes = (said.prediction.peak_allocated, said.prediction.peak_reserved, said.prediction.process)
+        said, largest = predicted("alexnet", setup, pinned(each.card.device.name))
+        sizes = (said.peak_allocated, said.peak_reserved, said.process)
         assert (point.allocated, point.reserved, point.process) == sizes
-        assert (point.status, point.failure) == (said.prediction.status, said.prediction.failure)
-        assert point.largest_batch == said.largest_batch
+        assert (point.status, point.failure) == (said.status, said.failure)
+        assert point.largest_batch == largest
 
 
 def test_commands_name_what_decides_the_answer(report: Report) -> None:
@@ -55,7 +55,8 @@ def test_commands_name_what_decides_the_answer(report: Report) -> None:
 
 def test_a_size_stands_for_the_card_with_so_much_memory() -> None:
     trace = api.trace_arch("lenet5", SETUP)
-    report = api.report([trace], None, pinned(CARDS[0]), gpus=["2GiB", CARDS[1], CARDS[0]])
+    with nobody_to_ask():
+        report = api.report([trace], None, Target(gpu=CARDS[0]), gpus=["2GiB", CARDS[1], CARDS[0]])
     named = [card.device.name for card in report.choices]
     assert named == [f"{CARDS[0]} with 2.00 GiB", CARDS[1], CARDS[0]]
 

@@ -8,6 +8,7 @@ from vggprof import api
 from vggprof.devices import custom_device
 from vggprof.memory.allocator import AllocatorConfig
 from vggprof.memory.forecast import Card, Forecast, Software
+from vggprof.memory.run import End, run
 from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.memory.workspaces.targets import Choice
 from vggprof.report import Filled, who_filled
@@ -60,6 +61,18 @@ def test_others_hold_what_is_left_or_nothing(forecast: Forecast) -> None:
     assert large.others.low <= large.others.likely <= large.others.high
 
 
+def test_a_small_card_gets_by_with_less_than_one_without_end(forecast: Forecast) -> None:
+    card = Card(custom_device(GIB))
+    filled = who_filled(forecast, 4, card)
+    assert filled.least_bytes is not None
+    assert filled.left.likely < filled.least_bytes <= filled.step_bytes
+    line, answers, room = forecast.asked(4, card)
+    machine = room.machine(End.LIKELY)
+    assert run(line, answers, replace(machine, capacity_bytes=filled.least_bytes)).fits
+    assert not run(line, answers, replace(machine, capacity_bytes=filled.least_bytes - 2 * MIB)).fits
+    assert who_filled(forecast, 4, Card(custom_device(8 * GIB))).least_bytes is None
+
+
 def test_the_conclusion_names_the_cards(forecast: Forecast) -> None:
     cards = [Card(custom_device(size)) for size in (GIB // 2, 8 * GIB)]
     filled = [who_filled(forecast, 4, card) for card in cards]
@@ -69,7 +82,7 @@ def test_the_conclusion_names_the_cards(forecast: Forecast) -> None:
     failed, own, fits, oom = said.items
     assert failed == "It failed."
     assert own.startswith("Its own need can have filled 512.00 MiB GPU; on the others")
-    assert [row[-1] for row in table.rows] == ["OOM", "FITS"]
+    assert [row[-2:] for row in table.rows] == [(filled[0].least_bytes, "OOM"), (None, "FITS")]
     assert fits == "Alone, its steps fit 8.00 GiB GPU."
     assert oom == "Later, in a step, it would have run out of memory by itself on 512.00 MiB GPU."
     only: list[Filled] = filled[1:]

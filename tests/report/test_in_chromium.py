@@ -76,17 +76,17 @@ def test_twenty_settings_give_the_figures_of_the_command_line(browser: Chromium)
         cells = browser.value(f"[...{row}.querySelectorAll('td')].map(cell => cell.textContent)")
         sizes = json.loads(browser.value(f"{row}.dataset.bytes"))
         setup = Setup(batch=batch, optimizer=Optimizer(optimizer))
-        said = predicted(grid["archs"][arch], setup, pinned(gpu))
-        whole = (said.prediction.process, said.prediction.peak_reserved, said.prediction.peak_allocated)
+        said, largest = predicted(grid["archs"][arch], setup, pinned(gpu))
+        whole = (said.process, said.peak_reserved, said.peak_allocated)
         assert sizes == [end for size in whole for end in (size.low, size.likely, size.high)]
-        assert cells[0] == said.prediction.status.value
+        assert cells[0] == said.status.value
         for cell, size in zip(cells[1:4], whole, strict=True):
             assert cell == say_range(size)
-        assert cells[4] == f"{said.largest_batch:,}"
-        failure = said.prediction.failure
+        assert cells[4] == f"{largest:,}"
+        failure = said.failure
         assert cells[5] == ("" if failure is None else say_failing(failure))
         usable = browser.value("document.getElementById('usable').textContent")
-        assert usable == f"{format_bytes(said.prediction.usable_bytes)} of the {gpu} are usable."
+        assert usable == f"{format_bytes(said.usable_bytes)} of the {gpu} are usable."
         assert browser.value("document.getElementById('batch-said').textContent") == str(batch)
 
 

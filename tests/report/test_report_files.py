@@ -193,11 +193,15 @@ def test_the_gallery_answers_the_question_it_was_made_for() -> None:
     head, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][:4]
     assert head[1:5] == ["on GeForce RTX 3060 12GB", "to spare", "largest batch", "that FITS"]
     assert [row[1] for row in rows] == ["FITS", "FITS"]
-    assert [row[7:] for row in rows] == [["25.01", "1.00 x |"], ["206.18", "8.24 x |"]]
-    assert "A step of vgg11 takes 8.24 x as long as one of alexnet: 206.18 ms against 25.01 ms" in text
+    assert [row[3:5] for row in rows] == [["2,079", "2,051"], ["153", "153"]]
+    assert "Width: vgg11 has more channels in its layers, which multiplies the MACs by 2.31" in text
+    assert [row[7:] for row in rows] == [["25.15", "1.00 x |"], ["208.16", "8.28 x |"]]
+    assert "A step of vgg11 takes 8.28 x as long as one of alexnet: 208.16 ms against 25.15 ms" in text
     full = (GALLERY / "out-of-memory" / "report.md").read_text(encoding="utf-8")
     assert "It asks for 2.00 KiB: nothing was left." in full
     assert "It asks for 16.00 KiB: nothing was left." in full
+    tight = next(line for line in full.splitlines() if line.endswith("| TIGHT |")).split(" | ")
+    assert tight[-3:-1] == ["5.20 GiB", "3.33 GiB"]
     assert full.index("On cards of 4 GiB and more the training cannot have filled it") < full.index("|")
 
 

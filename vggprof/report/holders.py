@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vggprof.devices import Device, Range
 from vggprof.memory.forecast import Card, Forecast
-from vggprof.memory.verdict import Status
+from vggprof.memory.verdict import Status, least_process_bytes
 from vggprof.trace import Kind, Trace
 
 
@@ -16,7 +16,10 @@ class Filled:
     device: Device
     status: Status  # of the training with the card to itself
     own_bytes: int  # what it can hold at most before its first step
-    step_bytes: int  # what its steps reserve at most; on a card without end where they do not fit
+    step_bytes: int  # what its steps reserve at most; on a card without end where they likely do not fit
+    least_bytes: (
+        int | None
+    )  # that they likely get through with where that is less; None where they likely fit
     left: Range  # of the card, beside the context
 
     @property
@@ -34,13 +37,16 @@ def who_filled(forecast: Forecast, batch: int, card: Card, *, copies: int = 1) -
     *copies* of each, for initial values may lie beside what they are copied to.
     """
     prediction = forecast.predict(batch, card)
-    _, _, room = forecast.asked(batch, card)
+    line, answers, room = forecast.asked(batch, card)
+    fits = prediction.machine.capacity_bytes is not None
+    least = None if fits else least_process_bytes(line, answers, room, prediction) - room.context.likely
     model = next(mark.reserved_bytes for mark in prediction.shown.marks if mark.step is None)
     return Filled(
         device=card.device,
         status=prediction.status,
         own_bytes=copies * (model + _ahead_bytes(forecast.traces(batch))),
         step_bytes=prediction.shown.peak_reserved_bytes,
+        least_bytes=least,
         left=room.usable - room.context,
     )
 

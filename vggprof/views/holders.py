@@ -14,6 +14,7 @@ _COLUMNS = (
     Column("low", Unit.BYTES),
     Column("high", Unit.BYTES),
     Column("steps reserve", Unit.BYTES),
+    Column("get through with", Unit.BYTES),
     Column("steps, alone on it", Unit.TEXT),
 )
 
@@ -29,6 +30,7 @@ def holders(title: str, filled: Sequence[Filled], *said: str) -> Iterator[Block]
             each.others.low,
             each.others.high,
             each.step_bytes,
+            each.least_bytes,
             each.status.value,
         )
         for each in filled
@@ -50,6 +52,9 @@ def _conclusion(filled: Sequence[Filled]) -> Iterator[str]:
     fits = [each.device.name for each in filled if each.status.value == "FITS"]
     if fits:
         yield f"Alone, its steps fit {', '.join(fits)}."
+    tight = [each.device.name for each in filled if each.status.value == "TIGHT"]
+    if tight:
+        yield f"On {', '.join(tight)} it hangs on what is left beside the context whether they fit."
     oom = [each.device.name for each in filled if each.status.value == "OOM"]
     if oom:
         yield f"Later, in a step, it would have run out of memory by itself on {', '.join(oom)}."

@@ -13,6 +13,7 @@ _VERDICTS = (
     "FITS: it gets through whatever is true of what is not known exactly (the context, above all). OOM, out "
     "of memory: it does not, whatever is true of that. TIGHT: it hangs on that."
 )
+_LARGEST_TITLE = "Largest batch, FITS or TIGHT"
 _LARGEST = "The largest batch gets through if what is not known is as it likely is: its verdict may be TIGHT."
 _ABOVE = " The largest that FITS stands with the verdict above."
 _ERRORS = (
@@ -103,7 +104,7 @@ def _by_optimizer(report: Report) -> Table:
         for study in report.studies
         for card in report.choices
     )
-    return Table("Largest batch", (_NETWORK, *_GPU, *heads), tuple(rows))
+    return Table(_LARGEST_TITLE, (_NETWORK, *_GPU, *heads), tuple(rows))
 
 
 def _by_network(report: Report) -> Table:
@@ -113,7 +114,7 @@ def _by_network(report: Report) -> Table:
         (*_gpu(report, card), *(study.slice(card, report.setup).largest_batch for study in report.studies))
         for card in report.choices
     )
-    return Table("Largest batch", (*_GPU, *heads), tuple(rows))
+    return Table(_LARGEST_TITLE, (*_GPU, *heads), tuple(rows))
 
 
 def _gpu(report: Report, card: Card) -> tuple[Cell, Cell]:

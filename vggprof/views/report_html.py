@@ -10,7 +10,14 @@ from vggprof.views.phrases import say_setup
 from vggprof.views.report_sections import Section, sections, title_of
 from vggprof.views.verdict import say_failing
 
-_COLUMNS = ("verdict", "whole process", "reserved", "allocated", "largest batch", "where it fails")
+_COLUMNS = (
+    "verdict",
+    "whole process",
+    "reserved",
+    "allocated",
+    "largest batch, FITS or TIGHT",
+    "where it fails",
+)
 
 
 def report_html(report: Report) -> str:

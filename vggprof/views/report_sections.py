@@ -16,6 +16,7 @@ from vggprof.views.memory_plot import held_over
 from vggprof.views.memory_svg import memory_svg
 from vggprof.views.phrases import NOT_MODELLED, say_setup
 from vggprof.views.report_answers import batches_that_fit, beside_published, side_by_side, verdicts
+from vggprof.views.report_causes import causes_in_words
 
 # Titles: of notes that explain, of those that a report gathers, and of the first table on memory that is for
 # a closer look.
@@ -86,7 +87,8 @@ def _published(report: Report) -> Iterator[Section]:
 def _why(report: Report) -> Iterator[Section]:
     if report.comparison is not None:
         notes = (each for each in compare_document(report.comparison).blocks if isinstance(each, Notes))
-        yield Section("Why", tuple(each for each in notes if each.title not in (_READING, _ASSUMED)))
+        found = (each for each in notes if each.title not in (_READING, _ASSUMED))
+        yield Section("Why", (*causes_in_words(report.comparison), *found))
 
 
 def _numbers(report: Report) -> Iterator[Section]:

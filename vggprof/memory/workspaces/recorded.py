@@ -17,17 +17,33 @@ Plans = tuple[Plan, ...]
 T = TypeVar("T")
 
 
+class NotRecordedError(Exception):
+    """A question that the recorded answers do not have: they are of something else, and nothing stands in.
+
+    No VggprofError, past which a search for what fits would go on as if the network could not be run so.
+    """
+
+
 class Recorded:
-    """Answers of one cuDNN by device and question; what is not among them has no answer."""
+    """Answers of one cuDNN by device and question; all that is asked has to be among them."""
 
     def __init__(self, version: str, answers: Mapping[str, Plans]) -> None:
         self.version = version
         self.answers = answers
 
     def find(self, device: str, queries: Sequence[CudnnQuery]) -> dict[CudnnQuery, Plans | Failure]:
-        """Return an answer to each of *queries* on *device* (its properties as JSON)."""
-        missing = Failure(f"this is not among the recorded answers of cuDNN {self.version}")
-        return {query: self.answers.get(place(device, query), missing) for query in queries}
+        """Return an answer to each of *queries* on *device* (its properties as JSON).
+
+        Raises NotRecordedError for one that is not there.
+        """
+        try:
+            return {query: self.answers[place(device, query)] for query in queries}
+        except KeyError:
+            missing = next(query for query in queries if place(device, query) not in self.answers)
+            raise NotRecordedError(
+                f"not among the recorded answers of cuDNN {self.version}, which have to be recorded anew: "
+                f"{missing.key()} on {json.loads(device)['deviceName']}"
+            ) from None
 
 
 def place(device: str, query: CudnnQuery) -> str:
