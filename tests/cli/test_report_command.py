@@ -27,7 +27,7 @@ def test_a_folder_is_made_and_filled(capsys: pytest.CaptureFixture[str]) -> None
         "# alexnet\n\nbatch 32, inference, fp32\n\n## Verdict\n\nalexnet on 1.00 GiB GPU: "
     )
     assert (
-        "\n    vggprof report alexnet --batch 32 --mode infer --gpu-memory 1GiB --beside 2GiB --optimizers sgd"
+        "    vggprof report alexnet --batch 32 --mode infer --gpu-memory 1GiB --beside 2GiB --optimizers sgd"
         in text
     )
     out, err = capsys.readouterr()
