@@ -143,7 +143,11 @@ def test_no_finding_contradicts_the_table(comparisons: list[Comparison]) -> None
         if "belief_depth" in found:
             split = splits[Quantity.MACS]
             depth = sum(part.value for part in split.parts if part.cause is Cause.DEPTH)
-            assert found["belief_depth"].value == pytest.approx(depth / log(ratios.macs or 0))
+            sizes = {cause: abs(log(factor)) for cause, factor in split.causes.items()}
+            along = max(0.0, depth if ratios.macs is not None and ratios.macs > 1 else -depth)
+            assert found["belief_depth"].value == pytest.approx(along / sum(sizes.values()))
+            if found["belief_depth"].holds:
+                assert sizes[Cause.DEPTH] == max(sizes.values())
 
 
 def test_the_way_back_is_the_inverse() -> None:
