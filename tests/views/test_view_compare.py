@@ -25,7 +25,7 @@ def test_time_is_split_and_explained() -> None:
     text = shown(found)
     assert "Time a stopwatch" in text
     assert "step, ms 4.00 8.00 2.00 x" in text
-    assert "The time is split by resolution: more work is MACs of forward and backward" in text
+    assert "The time is split by resolution, without layers that both have: more work is MACs" in text
     assert "The time is split" not in shown(compare(alone))
     # 1 ms becomes 2 at the same MACs, 2 become 4 at hardly fewer, and 1 becomes 2 outside: a quarter of ln 2,
     # for each L(a, 2a) / L(4, 8) is a / 4.
