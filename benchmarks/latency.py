@@ -201,7 +201,7 @@ def sources(data: Data) -> tuple[str, ...]:
         found.setdefault(row.framework, []).append(row.gpu)
     nets = tuple(f"{name}: {len(gpus)} rows on {len(set(gpus))} GPUs" for name, gpus in sorted(found.items()))
     single = len(data.model.gpu) - len(data.rows)
-    return (*nets, f"DeepBench: {single} passes of single convolutions")
+    return (*nets, f"DeepBench and NeuSight: {single} passes of single convolutions")
 
 
 def page(text: str, parts: Mapping[str, str]) -> str:

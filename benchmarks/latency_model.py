@@ -22,10 +22,10 @@ from latency_fit import (
 )
 
 from vggprof.latency.coefficients import OTHER, Coefficients, Generation, Spread
-from vggprof.latency.work import Math, Part
+from vggprof.latency.work import Math, Part, Traffic
 
 # Relative noise: of whole networks, and of single convolutions, which only guide.
-_NET_NOISE, _KERNEL_NOISE = 0.08, 0.25
+_NET_NOISE, _KERNEL_NOISE = 0.08, 0.2
 _HUBER = 1.5
 # Rows of one cell (GPU, dtype, layout, mode) beyond this many count less.
 _CELL = 15
@@ -53,9 +53,9 @@ def _slots() -> dict[str, Slot]:
         "deviation": (np.zeros(generations * len(shares)), np.full(generations * len(shares), 0.4)),
         "launch": (np.full(1, np.log(4e-6)), np.full(1, 0.15)),
         "launch_deviation": (np.zeros(generations), np.full(generations, 0.15)),
-        "clock": (np.log([CLOCKS[name] for name in GENERATIONS]), np.full(generations, 0.05)),
-        "passes": (np.zeros(len(FACTORS)), np.full(len(FACTORS), 0.3)),
-        "host": (np.log([30e-6, 12e-6, 30e-6, 12e-6]), np.full(len(HOSTS), 0.7)),
+        "clock": (np.log([CLOCKS[name] for name in GENERATIONS]), np.full(generations, 0.025)),
+        "passes": (np.zeros(len(FACTORS)), np.full(len(FACTORS), 0.05)),
+        "host": (np.log(list(HOSTS.values())), np.full(len(HOSTS), 0.7)),
         "copy": (np.full(1, np.log(1 / 2.5e9)), np.full(1, 0.3)),
     }
     slots, start = {}, 0
@@ -76,11 +76,13 @@ class Prices:
     seconds: Floats  # of each row
     used: Bools  # ways that are the quickest, of kernels after the last that waited for the host
     computing: Floats  # where arithmetic takes longer than traffic
-    moving: Floats  # traffic beside arithmetic where that takes longer, and around it
+    moving: Floats  # traffic beside arithmetic where that takes longer
+    around: Floats  # before and after it
     moved: Floats  # layout copies
     launch: Floats
     unreached: Floats  # share of the peak that is not reached: the derivative of a share's logarithm
     unreached_traffic: Floats
+    unreached_transform: Floats
     unreached_layout: Floats
     behind: Floats  # a row: until the host had launched the last kernel that waited
     copying: Floats  # a row
@@ -132,7 +134,9 @@ class Model:
         generation = self.generation[self.way_row]
         none = self.size  # the last column, always 0
         common, deviation = self.slots["common"].start, self.slots["deviation"].start
-        layout = len(FITTED) + [kind.value for kind in TRAFFIC].index("layout")
+        layout, transform = (
+            len(FITTED) + TRAFFIC.index(kind) for kind in (Traffic.LAYOUT, Traffic.TRANSFORM)
+        )
 
         def share(kind: Ints) -> tuple[Ints, Ints]:
             known = kind >= 0
@@ -145,6 +149,7 @@ class Model:
         self.has_share = math >= 0
         self.traffic_at = share(len(FITTED) + traffic)
         self.layout_at = share(np.full(len(way), layout))
+        self.around_at = share(np.full(len(way), transform))
         self.factor_at = np.where(factor >= 0, self.slots["passes"].start + factor, none)
         self.clock_at = self.slots["clock"].start + generation
         self.launch_at = self.slots["launch_deviation"].start + generation
@@ -164,12 +169,12 @@ class Model:
 
     def _priced(self, x: Floats) -> Prices:
         y = np.r_[x, 0.0]
-        math, traffic, layout = (
-            _logistic(y[a] + y[b]) for a, b in (self.math_at, self.traffic_at, self.layout_at)
+        math, traffic, transform, layout = (
+            _logistic(y[a] + y[b]) for a, b in (self.math_at, self.traffic_at, self.around_at, self.layout_at)
         )
         clock = (y[self.clock_at] - self.boost[self.way_row]) * self.overclocked
         compute = self.compute / np.where(self.has_share, math, 1.0) * np.exp(y[self.factor_at] - clock)
-        memory, around = self.memory / traffic, self.around / traffic
+        memory, around = self.memory / traffic, self.around / transform
         moved = self.layout / layout
         launch = self.launches * np.exp(y[self.slots["launch"].start] + y[self.launch_at])
         times = np.maximum(compute, memory) + around + moved + launch
@@ -181,11 +186,13 @@ class Model:
             seconds=total + copying,
             used=(times == np.repeat(quickest, self.way_count)) & running[self.way_work],
             computing=np.where(compute > memory, compute, 0.0),
-            moving=np.where(compute > memory, 0.0, memory) + around,
+            moving=np.where(compute > memory, 0.0, memory),
+            around=around,
             moved=moved,
             launch=launch,
             unreached=(1 - math) * self.has_share,
             unreached_traffic=1 - traffic,
+            unreached_transform=1 - transform,
             unreached_layout=1 - layout,
             behind=np.where(first >= 0, self.host_before[first] * np.exp(y[self.host_of]), 0.0),
             copying=copying,
@@ -203,6 +210,8 @@ class Model:
             add(at, -found.computing * found.unreached)
         for at in self.traffic_at:
             add(at, -found.moving * found.unreached_traffic)
+        for at in self.around_at:
+            add(at, -found.around * found.unreached_transform)
         for at in self.layout_at:
             add(at, -found.moved * found.unreached_layout)
         add(self.factor_at, found.computing)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from latency import percent
-from latency_fit import _HOST_OF, HOSTS
+from latency_fit import HOSTS, host_of
 from latency_rows import Row, work_of
 from latency_validation import Data, load
 from pages import filled
@@ -45,7 +45,7 @@ class Blind:
 
     def ms(self, row: Row, factors: Factors) -> tuple[float]:
         """Return the milliseconds of *row* under *factors*."""
-        host, device = self.host_us[_HOST_OF.get(row.framework, row.framework)], row.device
+        host, device = self.host_us[host_of(row)], row.device
         fitted = with_factors(replace(self.fitted, host_us=host), device.architecture, factors)
         pricer = Pricer(device, fitted)
         trace, work = _work_of(row)

@@ -8,13 +8,12 @@ from math import prod
 from pathlib import Path
 
 from vggprof.devices import Device, find_device
-from vggprof.latency.convolution import Conv, ways
 from vggprof.latency.lowering import Lowering
 from vggprof.latency.predict import units_of
-from vggprof.latency.work import Math, Part, Traffic, Way, Work
+from vggprof.latency.work import Math, Traffic, Way, Work
 from vggprof.memory.forecast import properties_of
 from vggprof.memory.rules import Platform
-from vggprof.memory.workspaces.convolution import CudnnSettings, Pass
+from vggprof.memory.workspaces.convolution import CudnnSettings
 from vggprof.memory.workspaces.scratch import Target
 from vggprof.trace import Amp, Layout, Mode, Operand, Phase, Setup, Trace
 from vggprof.trace.setup import ZeroGrad
@@ -38,7 +37,6 @@ _EARLY = {"R4": 4.0, "4.": 4.0, "5.0": 5.0}
 _LATER = 5.1
 # Whose pooling is torch's own, which writes and reads an index beside each number; cuDNN's does not.
 _INDEXED = frozenset({"pytorch", "pytorch-ngc", "timm"})
-_AXES = {"fp32": "float32", "fp16": "float16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +111,13 @@ class Row:
 
 def rows() -> tuple[Row, ...]:
     """Return every row of nets.csv, the excluded ones too."""
-    with (DATA / "nets.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(_row(read) for read in csv.DictReader(file))
+    return tuple(map(_row, read_rows("nets.csv")))
+
+
+def read_rows(name: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a file of the data."""
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
 
 
 def _row(read: dict[str, str]) -> Row:
@@ -133,54 +136,6 @@ def _row(read: dict[str, str]) -> Row:
         copied=read["copied"] == "True",
         excluded=read["excluded"],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """One measurement of a single convolution, in one of its passes."""
-
-    gpu: str
-    conv: Conv
-    ms: float
-
-    @property
-    def work(self) -> Work:
-        """The work, which cuDNN was free to do in any way."""
-        device = find_device(self.gpu)
-        parts = {Pass.FORWARD: Part.FORWARD, Pass.DGRAD: Part.DGRAD, Pass.WGRAD: Part.WGRAD}
-        found = ways(self.conv, tensor_cores=device.tensor_fma_per_sm is not None, tf32=False)
-        return Work(0, None, Phase.FORWARD, parts[self.conv.which], self.conv.macs, found, named=False)
-
-
-def kernels() -> Iterator[Kernel]:
-    """Yield the square convolutions of convolutions.csv, those that vision networks have.
-
-    The P100's in fp16 are left out: strided passes take 20 to 40 times what they take in fp32 there.
-    """
-    with (DATA / "convolutions.csv").open(encoding="utf-8", newline="") as file:
-        for read in csv.DictReader(file):
-            square = read["r"] == read["s"] and read["stride_h"] == read["stride_w"]
-            if square and not ("P100" in read["device"] and read["dtype"] == "fp16"):
-                yield from _passes(read)
-
-
-def _passes(read: dict[str, str]) -> Iterator[Kernel]:
-    names = ("n", "c", "k", "h", "w", "r", "s", "stride_h", "pad_h", "pad_w")
-    n, c, k, h, w, r, s, stride, pad_h, pad_w = (int(read[name]) for name in names)
-    output = ((h + 2 * pad_h - r) // stride + 1, (w + 2 * pad_w - s) // stride + 1)
-    for which, column in ((Pass.FORWARD, "fwd_ms"), (Pass.DGRAD, "dgrad_ms"), (Pass.WGRAD, "wgrad_ms")):
-        if read[column]:
-            conv = Conv(
-                which=which,
-                dtype=_AXES[read["dtype"]],
-                x=(n, c, h, w),
-                w=(k, c, r, s),
-                y=(n, k, *output),
-                stride=(stride, stride),
-                dilation=(1, 1),
-                channels_last=False,
-            )
-            yield Kernel(read["device"], conv, float(read[column]))
 
 
 @cache

@@ -13,8 +13,9 @@ from multiprocessing import Pool
 
 import numpy as np
 from latency_fit import Bools, Floats, Table
+from latency_kernels import kernels
 from latency_model import Model
-from latency_rows import Row, kernels, rows
+from latency_rows import Row, rows
 
 from vggprof.devices import find_device
 from vggprof.latency.coefficients import Spread

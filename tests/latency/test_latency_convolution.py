@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from vggprof.latency.convolution import Conv, named_way, ways
-from vggprof.latency.work import Math, Product
+from vggprof.latency.work import BLAS_TILES, Math, Product
 from vggprof.memory.workspaces.convolution import Pass
 from vggprof.memory.workspaces.plans import Plan
 
@@ -55,27 +55,77 @@ def test_grouped_channels_meet_only_their_own() -> None:
 def test_fp32_has_winograd_where_kernels_are_3x3_and_dense() -> None:
     found = {way.math: way for way in ways(conv(), tensor_cores=True, tf32=False)}
     assert set(found) == {Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4, Math.FFT}
-    # F(2x2): 2 x 28 x 28 tiles of 16 multiplications; F(4x4): 2 x 14 x 14 of 36.
-    assert found[Math.WINOGRAD].product == Product(1568, 128, 64, count=16)
-    assert found[Math.WINOGRAD_4].product == Product(392, 128, 64, count=36)
+    # F(2x2): 28 x 28 tiles an image, of 16 multiplications: 49 blocks of 4 x 4 tiles of both images, four
+    # rows of the product to each tile and four columns to each channel.
+    assert found[Math.WINOGRAD].product == Product(49 * 128, 512, 64, tiles=((128, 128),))
+    # F(4x4): 2 x 14 x 14 tiles of 36.
+    small = ((128, 128), (64, 64), (128, 32), (32, 128))
+    assert found[Math.WINOGRAD_4].product == Product(392, 128, 64, count=36, tiles=small)
     # 2.25 and 4 times fewer multiplications than the sum that defines it.
     macs = conv().macs
     winograds = (found[Math.DIRECT], found[Math.WINOGRAD], found[Math.WINOGRAD_4])
     assert [macs / way.product.macs for way in winograds if way.product] == [1, 2.25, 4]
 
 
+def test_blocks_of_winograd_lie_over_several_small_images() -> None:
+    def rows(images: int, side: int) -> int:
+        made = replace(conv(), x=(images, 64, side, side), y=(images, 128, side, side))
+        found = {way.math: way.product for way in ways(made, tensor_cores=False, tf32=False)}
+        product = found[Math.WINOGRAD]
+        assert product is not None
+        return product.m // 128
+
+    # 7 x 7 results are 4 x 4 tiles: half a block of 32, so that a block takes two images, or one alone.
+    assert [rows(images, 7) for images in (1, 2, 3, 4)] == [1, 1, 2, 2]
+    # 14 x 14 are 7 x 7 tiles: 49 of 64, in two blocks of 4 x 8.
+    assert [rows(images, 14) for images in (1, 2)] == [2, 4]
+
+
+def test_winograd_in_one_kernel_transforms_the_weights_before() -> None:
+    for which in (Pass.FORWARD, Pass.DGRAD):
+        found = {way.math: way for way in ways(conv(which), tensor_cores=False, tf32=False)}
+        # 9 numbers are read and 16 written for each of 64 x 128 kernels.
+        assert found[Math.WINOGRAD].around_bytes == 64 * 128 * 25 * 4
+
+
+def test_winograd_through_memory_moves_tensors_and_weights_as_tiles() -> None:
+    # Of 64 and 128 channels 2 x 14 x 14 tiles of 36 numbers each, 64 x 128 kernels of 36, and both tensors.
+    # The transform of the weights, which their gradient has not, takes twice as long a byte.
+    tiles, weights = 2 * 14 * 14 * 36 * (64 + 128) * 4, 64 * 128 * 36 * 4
+    tensors = 2 * 56 * 56 * (64 + 128) * 4
+    for which, times in ((Pass.FORWARD, 2), (Pass.DGRAD, 2), (Pass.WGRAD, 1)):
+        found = {way.math: way for way in ways(conv(which), tensor_cores=False, tf32=False)}
+        assert found[Math.WINOGRAD_4].nbytes == tiles + weights
+        assert found[Math.WINOGRAD_4].around_bytes == tensors + tiles + times * weights
+
+
 def test_tiles_of_32_of_a_3x3_kernel_keep_30_for_the_fft() -> None:
     found = {way.math: way for way in ways(conv(), tensor_cores=False, tf32=False)}
     # Two tiles an axis for 56; 32 x 17 frequencies, each a complex product: four real ones.
-    assert found[Math.FFT].product == Product(8, 128, 4 * 64, count=32 * 17)
+    complex_tiles = ((64, 64), (64, 32), (32, 64), (32, 32))
+    assert found[Math.FFT].product == Product(8, 128, 4 * 64, count=32 * 17, tiles=complex_tiles)
+
+
+def test_small_images_have_a_tile_of_16_each_for_the_fft() -> None:
+    def frequencies(side: int, which: Pass = Pass.FORWARD) -> int:
+        made = replace(conv(which), x=(2, 64, side, side), y=(2, 128, side, side))
+        found = {way.math: way.product for way in ways(made, tensor_cores=False, tf32=False)}
+        product = found[Math.FFT]
+        assert product is not None
+        return product.count
+
+    # 14 results of a 3 x 3 kernel are made of 16 numbers, 15 of 17.
+    assert [frequencies(side) for side in (13, 14, 15)] == [16 * 9, 16 * 9, 32 * 17]
+    assert frequencies(14, Pass.DGRAD) == 16 * 9
 
 
 def test_weights_have_no_winograd_in_one_kernel_and_larger_tiles() -> None:
     found = {way.math: way for way in ways(conv(Pass.WGRAD), tensor_cores=False, tf32=False)}
     assert set(found) == {Math.DIRECT, Math.WINOGRAD_4, Math.FFT}
-    assert found[Math.DIRECT].product == Product(576, 128, 6272, splits=24, least_tile=128)
+    assert found[Math.DIRECT].product == Product(576, 128, 6272, splits=24, tiles=((256, 128), (128, 128)))
     # 2 x 14 x 14 = 392 tiles are summed, in one piece of 256 or more.
-    assert found[Math.WINOGRAD_4].product == Product(64, 128, 392, count=36, splits=1, least_tile=64)
+    kernels = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
+    assert found[Math.WINOGRAD_4].product == Product(64, 128, 392, count=36, splits=1, tiles=kernels)
 
 
 def test_5x5_kernels_have_winograd_through_memory() -> None:
@@ -83,7 +133,9 @@ def test_5x5_kernels_have_winograd_through_memory() -> None:
     found = {way.math: way for way in ways(wide, tensor_cores=False, tf32=False)}
     assert set(found) == {Math.DIRECT, Math.WINOGRAD_4, Math.FFT}
     # F(5x5, 5x5): 12 x 12 tiles an image cover 56 x 56, 9 x 9 multiplications each.
-    assert found[Math.WINOGRAD_4].product == Product(288, 128, 64, count=81)
+    product = found[Math.WINOGRAD_4].product
+    assert product is not None
+    assert replace(product, tiles=BLAS_TILES) == Product(288, 128, 64, count=81)
 
 
 def test_a_stride_leaves_only_the_product() -> None:

@@ -20,14 +20,14 @@ PAGE = (ROOT / "docs" / "latency.md").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[dict[str, ModuleType]]:
     """Return the modules of the fit by name."""
-    names = ("latency_rows", "latency_fit", "latency_model", "latency_layers")
+    names = ("latency_rows", "latency_kernels", "latency_fit", "latency_model", "latency_layers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
         yield {name: import_module(name) for name in names}
 
 
 def some_kernels(scripts: dict[str, ModuleType]) -> list[Any]:
-    return list(scripts["latency_rows"].kernels())[::120]
+    return list(scripts["latency_kernels"].kernels())[::120]
 
 
 def alexnet(scripts: dict[str, ModuleType]) -> Any:  # noqa: ANN401 - of a module that is found at run time
@@ -159,7 +159,7 @@ def test_derivatives_are_those_of_the_prices(scripts: dict[str, ModuleType]) -> 
 
 def test_a_fit_finds_the_coefficients_that_made_its_rows(scripts: dict[str, ModuleType]) -> None:
     table = scripts["latency_fit"].Table()
-    for kernel in list(scripts["latency_rows"].kernels())[::30]:
+    for kernel in list(scripts["latency_kernels"].kernels())[::30]:
         table.kernel(kernel)
     model = scripts["latency_model"].Model(table)
     truth = model.centre + np.random.default_rng(3).normal(0, 0.3, model.size) * model.width
@@ -203,7 +203,7 @@ def section(name: str) -> list[list[str]]:
 
 
 def test_every_measurement_has_a_source() -> None:
-    for name in ("nets.csv", "convolutions.csv", "layers.csv"):
+    for name in ("nets.csv", "convolutions.csv", "kernels.csv", "layers.csv"):
         with (ROOT / "tests" / "data" / "latency" / name).open(encoding="utf-8", newline="") as file:
             read = list(csv.DictReader(file))
         assert len(read) > 400

@@ -122,7 +122,7 @@ def test_slow_arithmetic_is_found_and_told_from_the_rest() -> None:
         for b in (16, 64)
     ]
     factors = found(*runs).factors
-    assert 1.15 < factors[Factor.LANES] < 1.32
+    assert 1.3**0.5 < factors[Factor.LANES] < 1.32  # at least half of the way
     assert factors[Factor.LANES] > factors[Factor.TRAFFIC] + 0.07
     assert abs(log(factors[Factor.HOST])) < 0.02
 

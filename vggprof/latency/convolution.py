@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Final
 
-from vggprof.latency.work import Math, Product, Traffic, Way
+from vggprof.latency.work import Math, Product, Tiles, Traffic, Way
 from vggprof.memory.workspaces.convolution import Pass
 from vggprof.memory.workspaces.plans import Plan
 from vggprof.memory.workspaces.query import CudnnQuery
@@ -13,16 +14,33 @@ from vggprof.trace import ITEM_BYTES
 # A tile of F(m x m, r x r) takes (m + r - 1)^2 multiplications for m^2 results (Lavin and Gray 2015,
 # arXiv:1509.09308): 16 for 4, 36 for 16, and 81 for the 25 of a 5 x 5 kernel (winogradForwardData9x9_5x5).
 _WINOGRAD_2, _WINOGRAD_4, _WINOGRAD_5 = 2, 4, 5
-# cuDNN's FFT tiles; half of the spectrum of real numbers is enough, a complex product is four real ones.
-_FFT_TILE = 32
+# cuDNN's FFT tiles, the smaller one for images that it holds whole (fft2d_r2c_16x16, ..._32x32); half of the
+# spectrum of real numbers is enough, a complex product is four real ones.
+_FFT_IMAGE, _FFT_TILE = 16, 32
 _FFT_LEAST_TAPS = 9
 # Tensor cores take channels in eights of half precision, in fours of TF32 (cuDNN developer guide).
 _HALF_GRAIN, _TF32_GRAIN = 8, 4
 _LEAST_SPLIT = 256
-# Weight gradients have few tiles on the fp32 lanes. The implicit product has 128 x 128 alone: with 64 by 64
-# channels a multiply-add takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1
-# kernels, seven cards). F(4x4, 3x3) loses less with 64 channels.
-_WGRAD_TILE, _WGRAD_WINOGRAD_TILE = 128, 64
+# Tiles of the kernels on the fp32 lanes, named after them: pixels and channels of an implicit product
+# (maxwell_scudnn_128x32_relu_small_nn), and those of products of transformed tensors, of real
+# (maxwell_sgemm_64x64_nn) and of complex numbers (maxwell_gcgemm_64x32_nt).
+_PIXEL_TILES: Final[Tiles] = ((128, 128), (128, 64), (128, 32))
+_WINOGRAD_TILES: Final[Tiles] = ((128, 128), (64, 64), (128, 32), (32, 128))
+_FFT_TILES: Final[Tiles] = ((64, 64), (64, 32), (32, 64), (32, 32))
+# Weight gradients have fewer. The implicit product has 128 x 128 alone: with 64 by 64 channels a multiply-add
+# takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1 kernels, seven cards).
+# F(4x4, 3x3) loses less with 64 channels.
+_WEIGHT_TILES: Final[Tiles] = ((256, 128), (128, 128))
+_WEIGHT_WINOGRAD_TILES: Final[Tiles] = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
+# The kernel that transforms weights (winogradForwardFilter4x4) takes about twice as long a byte as those of
+# the tensors do (NeuSight's single convolutions, both GPUs).
+_SLOW_WEIGHTS = 2
+# A block of Winograd in one kernel makes 32 tiles of 2 x 2 results of 32 channels, in all 16 positions: as
+# much as a tile of 128 x 128 of a product. Its tiles lie so: images, rows and columns of them
+# (maxwell_scudnn_winograd_128x128_ldg1_ldg4_relu_tile148t_nt).
+_FUSED_TILES: Final[Tiles] = ((128, 128),)
+_FUSED_SHAPES: Final = ((1, 4, 8), (2, 2, 8), (2, 4, 4), (4, 1, 8), (4, 2, 4), (4, 4, 2))
+_FUSED_ROWS: Final = 4 * 32
 # Kernels of an implicit product: indices are computed before it (computeOffsetsKernel), backward also what it
 # adds to is scaled (scalePackedTensor_kernel), and for weights pieces are prepared.
 _DIRECT_LAUNCHES = {Pass.FORWARD: 2, Pass.DGRAD: 3, Pass.WGRAD: 4}
@@ -139,9 +157,7 @@ def named_way(conv: Conv, plan: Plan) -> Way:
 
 
 def _direct(conv: Conv) -> Way:
-    product = conv.product()
-    if conv.which is Pass.WGRAD:
-        product = replace(product, least_tile=_WGRAD_TILE)
+    product = replace(conv.product(), tiles=_WEIGHT_TILES if conv.which is Pass.WGRAD else _PIXEL_TILES)
     return Way(Math.DIRECT, product, Traffic.OPERAND, conv.nbytes, launches=_DIRECT_LAUNCHES[conv.which])
 
 
@@ -168,49 +184,66 @@ def _transformed(conv: Conv) -> Iterator[Way]:
     if conv.w[2:] == (3, 3) and conv.dtype != "float64":
         # Of weights there is none in one kernel: "not implemented" says cudnn.h, in all its releases.
         if conv.which is not Pass.WGRAD:
-            yield _winograd(conv, Math.WINOGRAD, _WINOGRAD_2)
-        yield _winograd(conv, Math.WINOGRAD_4, _WINOGRAD_4)
+            yield _fused_winograd(conv)
+        yield _winograd(conv, _WINOGRAD_4)
     if conv.w[2:] == (5, 5) and conv.dtype != "float64":
-        yield _winograd(conv, Math.WINOGRAD_4, _WINOGRAD_5)
+        yield _winograd(conv, _WINOGRAD_5)
     if conv.taps >= _FFT_LEAST_TAPS:
-        yield _fft(conv)
+        side = max(conv.w[2:]) - 1 + max(_results(conv))
+        yield _fft(conv, _FFT_IMAGE if side <= _FFT_IMAGE else _FFT_TILE)
 
 
-def _winograd(conv: Conv, math: Math, tile: int) -> Way:
+def _results(conv: Conv) -> tuple[int, ...]:
+    """Return the rows and columns of what a forward pass or a data gradient writes."""
+    return conv.x[2:] if conv.which is Pass.DGRAD else conv.y[2:]
+
+
+def _fused_winograd(conv: Conv) -> Way:
+    """Return F(2x2, 3x3) in one kernel, after one that transforms the weights (generateWinogradTilesKernel).
+
+    It is a product of tiles by channels, four rows and columns to each.
+    """
+    taken, given = (conv.x, conv.y) if conv.which is Pass.FORWARD else (conv.y, conv.x)
+    grid = (given[0], *(-(-n // _WINOGRAD_2) for n in given[2:]))
+    blocks = min(prod(-(-n // side) for n, side in zip(grid, shape, strict=True)) for shape in _FUSED_SHAPES)
+    product = Product(blocks * _FUSED_ROWS, 4 * given[1], taken[1], tiles=_FUSED_TILES)
+    weights = (prod(conv.w[2:]) + (_WINOGRAD_2 + 2) ** 2) * prod(conv.w[:2]) * 4
+    return Way(Math.WINOGRAD, product, Traffic.OPERAND, conv.nbytes, weights, launches=2)
+
+
+def _winograd(conv: Conv, tile: int) -> Way:
     """Return products of (tiles, in) and (in, out), one for each of a tile's multiplications."""
     side = tile + conv.w[2] - 1
-    grid = conv.x[2:] if conv.which is Pass.DGRAD else conv.y[2:]
-    tiles = conv.x[0] * prod(-(-n // tile) for n in grid)
-    product = _channels(conv, tiles, side * side)
-    if math is Math.WINOGRAD:
-        return Way(math, product, Traffic.OPERAND, conv.nbytes, launches=2)
+    tiles = conv.x[0] * prod(-(-n // tile) for n in _results(conv))
+    product = _channels(conv, tiles, side * side, _WINOGRAD_TILES)
     spread = tiles * side * side * 4
     x, y = prod(conv.x) * conv.item_bytes, prod(conv.y) * conv.item_bytes
     weights = prod(conv.w[:2]) * side * side * 4
     transformed = spread * (conv.x[1] + conv.y[1]) + weights
-    return Way(math, product, Traffic.OPERAND, transformed, x + y + transformed, launches=4)
+    around = x + y + transformed
+    if conv.which is not Pass.WGRAD:
+        around += (_SLOW_WEIGHTS - 1) * weights
+    return Way(Math.WINOGRAD_4, product, Traffic.OPERAND, transformed, around, launches=4)
 
 
-def _fft(conv: Conv) -> Way:
+def _fft(conv: Conv, side: int) -> Way:
     """Return complex products, one for each frequency of a tile."""
-    kernel = max(conv.w[2:])
-    step = _FFT_TILE - kernel + 1
-    grid = conv.x[2:] if conv.which is Pass.DGRAD else conv.y[2:]
-    tiles = conv.x[0] * prod(-(-n // step) for n in grid)
-    frequencies = _FFT_TILE * (_FFT_TILE // 2 + 1)
-    product = _channels(conv, tiles, frequencies)
-    complex_product = Product(product.m, product.n, 4 * product.k, product.count, product.splits)
+    step = side - max(conv.w[2:]) + 1
+    tiles = conv.x[0] * prod(-(-n // step) for n in _results(conv))
+    frequencies = side * (side // 2 + 1)
+    product = _channels(conv, tiles, frequencies, _FFT_TILES)
+    complex_product = replace(product, k=4 * product.k)
     spectrum = 8 * frequencies * (tiles * (conv.x[1] + conv.y[1]) + prod(conv.w[:2]))
     return Way(Math.FFT, complex_product, Traffic.OPERAND, spectrum, conv.nbytes + spectrum, launches=4)
 
 
-def _channels(conv: Conv, tiles: int, count: int) -> Product:
+def _channels(conv: Conv, tiles: int, count: int, kernels: Tiles) -> Product:
     """Return the product over channels, or over tiles for a weight gradient."""
     match conv.which:
         case Pass.FORWARD:
-            return Product(tiles, conv.y[1], conv.x[1], count)
+            return Product(tiles, conv.y[1], conv.x[1], count, tiles=kernels)
         case Pass.DGRAD:
-            return Product(tiles, conv.x[1], conv.y[1], count)
+            return Product(tiles, conv.x[1], conv.y[1], count, tiles=kernels)
         case Pass.WGRAD:
             splits = max(1, tiles // _LEAST_SPLIT)
-            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WGRAD_WINOGRAD_TILE)
+            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WEIGHT_WINOGRAD_TILES)

@@ -123,7 +123,9 @@ class Lowering:
             return
         mask = operator.argument("output_mask")
         if isinstance(mask, tuple) and len(mask) > 2 and mask[2]:
-            yield self._work(index, operator, _stream(gradient.nbytes, Traffic.NORM), part=Part.WGRAD)
+            yield self._work(
+                index, operator, _stream(gradient.nbytes, Traffic.BIAS_GRADIENT), part=Part.WGRAD
+            )
 
     def _product(self, operator: Operator, name: str) -> Way:
         left, right = (operator.input(side) for side in _PRODUCTS[name])

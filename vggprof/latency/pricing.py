@@ -103,13 +103,12 @@ class Pricer:
 
     def priced(self, work: Work, way: Way) -> Price:
         """Return the price of one *way* to do *work*."""
-        moving = self._rate(way.traffic)
         return Price(
             work=work,
             way=way,
             compute_s=self._compute_s(work.part, way),
-            memory_s=way.nbytes / moving,
-            around_s=way.around_bytes / moving,
+            memory_s=way.nbytes / self._rate(way.traffic),
+            around_s=way.around_bytes / self._rate(Traffic.TRANSFORM),
             layout_s=way.layout_bytes / self._rate(Traffic.LAYOUT),
             launch_s=way.launches * self.launch_s,
             ideal_s=0.0 if way.math is None else work.macs / self._peak(self.engine(way.math)),

@@ -6,15 +6,13 @@ from math import hypot
 
 from vggprof.latency.work import Product
 
-# Tiles of the result that one thread block computes, as in cuDNN's and cuBLAS's kernels, named after them
-# (ampere_sgemm_128x128_nn, volta_scudnn_128x64_relu, ..._32x32_...): rows and columns.
-TILES = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64), (128, 32), (32, 128), (32, 32))
 # Shared memory gives an SM 128 bytes a clock (32 banks of 4 bytes, CUDA C++ Programming Guide), and each
 # number of a tile's rows and columns is read by four warps.
 _SHARED_BYTES, _READERS = 128, 4
-# Steps of the inner sum that are lost in filling the pipeline and writing the tile: 128 x 128 numbers are
-# 64 KiB, and memory takes 8 to 13 bytes a clock of each SM, as long as 30 to 40 steps of 128 lanes.
-_PROLOGUE = 32
+# Filling the pipeline and writing the tile take as long as writing it at so many bytes a clock: memory takes
+# 8 to 13 of each SM, and the SM's other blocks hide most of it. On fp32 lanes these are 8 steps of the inner
+# sum (64 lanes, where 8 to 16 fit NeuSight's single convolutions best) or 16 (128), on tensor cores up to 64.
+_WRITTEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,7 @@ def fill(product: Product, engine: Engine) -> float:
     splits = [1]
     while splits[-1] * 2 <= product.splits:
         splits.append(splits[-1] * 2)
-    tiles = [tile for tile in TILES if min(tile) >= product.least_tile]
-    slots = min(_slots(product, tile, split, engine) for tile in tiles for split in splits)
+    slots = min(_slots(product, tile, split, engine) for tile in product.tiles for split in splits)
     return product.macs / (slots * engine.sm_count)
 
 
@@ -46,6 +43,7 @@ def _slots(product: Product, tile: tuple[int, int], split: int, engine: Engine) 
     rows, columns = tile
     blocks = -(-product.m // rows) * -(-product.n // columns) * product.count * split
     waves = -(-blocks // engine.sm_count)
-    steps = -(-product.k // split) + _PROLOGUE
-    reading = engine.macs_per_clock * engine.item_bytes * _READERS / _SHARED_BYTES
+    byte_macs = engine.macs_per_clock * engine.item_bytes  # done while a number moves at a byte a clock
+    steps = -(-product.k // split) + byte_macs / _WRITTEN_BYTES
+    reading = byte_macs * _READERS / _SHARED_BYTES
     return waves * steps * hypot(rows * columns, reading * (rows + columns))

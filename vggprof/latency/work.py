@@ -6,6 +6,7 @@ is only the one it named. Work knows shapes, bytes and algorithms, but no GPU.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeAlias
 
 from vggprof.trace import Phase
 
@@ -40,21 +41,37 @@ CONVOLUTIONS = frozenset({Math.DIRECT, Math.WINOGRAD, Math.WINOGRAD_4, Math.FFT,
 class Traffic(StrEnum):
     """What moves bytes: programs differ in the share of the bandwidth that they reach."""
 
-    OPERAND = "operand"  # tensors of convolutions and products, and transforms of them
+    OPERAND = "operand"  # tensors of convolutions and products
     STREAM = "stream"  # elementwise, copies, optimizers
     NORM = "norm"  # batch norm, softmax, and sums over axes
+    BIAS_GRADIENT = "bias_gradient"  # a sum over all but the channels
     HALF_NORM = "half_norm"  # torch's own batch norm, where its weights are in half precision too
+    TRANSFORM = "transform"  # of tensors into Winograd's and Fourier's tiles and back
     POOL = "pool"
     POOL_BACKWARD = "pool_backward"
     LAYOUT = "layout"  # from contiguous to channels_last and back
+
+
+# Tiles of a product that one block of threads computes: rows and columns.
+Tiles: TypeAlias = tuple[tuple[int, int], ...]
+# Those of cuBLAS's kernels, named after them (ampere_sgemm_128x128_nn, maxwell_sgemm_32x128_nn, ...).
+BLAS_TILES: Final[Tiles] = (
+    (256, 128),
+    (128, 128),
+    (128, 64),
+    (64, 128),
+    (64, 64),
+    (128, 32),
+    (32, 128),
+    (32, 32),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
     """A product of an (m, k) and a (k, n) matrix, *count* times; what any convolution comes down to.
 
-    *splits* says in how many pieces the inner sum may be done at once, *least_tile* how long the shorter side
-    of the smallest tile is that there are kernels for.
+    *splits* says in how many pieces the inner sum may be done at once, *tiles* for which there are kernels.
     """
 
     m: int
@@ -62,7 +79,7 @@ class Product:
     k: int
     count: int = 1
     splits: int = 1
-    least_tile: int = 32
+    tiles: Tiles = BLAS_TILES
 
     @property
     def macs(self) -> int:
