@@ -45,8 +45,8 @@ FACTORS = tuple((kind, part) for kind in sorted(set(KINDS.values())) for part in
 # What the host takes for an operator, by framework. MXNet updates parameters from Python, one after another.
 HOSTS = {"pytorch": 30e-6, "torch7": 12e-6, "mxnet": 30e-6, "mxnet, training": 30e-6, "tensorflow": 12e-6}
 _HOST_OF = {"pytorch-ngc": "pytorch", "timm": "pytorch"}
-# A card goes with its chip on another board when it is left out.
-SAME_CHIP = {"A100 PCIe 80GB": "A100 SXM4 40GB", "Tesla P100 PCIe 16GB": "Tesla P100 SXM2 16GB"}
+# The same card with another connector goes with it when it is left out.
+SAME_CARD = {"A100 PCIe 80GB": "A100 SXM4 40GB", "Tesla P100 PCIe 16GB": "Tesla P100 SXM2 16GB"}
 
 # Where the search begins and what the coefficients are drawn to: shares of a peak that benchmarks of single
 # kernels report.
@@ -117,7 +117,7 @@ class Table:
         pricer = Pricer(device, unit_coefficients())
         number, generation = len(self.row), GENERATIONS.index(device.architecture)
         desktop = device.form in ("desktop", "workstation")
-        held = SAME_CHIP.get(gpu, gpu)
+        held = SAME_CARD.get(gpu, gpu)
         self.row.append((held, generation, desktop, device.boost_khz / 1e6, *said))
         for work in works:
             self.work.append((number, hosts.get(work.operator, 0.0)))

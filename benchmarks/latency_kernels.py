@@ -11,10 +11,10 @@ from vggprof.latency.work import Math, Part, Way, Work
 from vggprof.memory.workspaces.convolution import Pass
 from vggprof.trace import Phase
 
-_AXES = {"fp32": "float32", "fp16": "float16"}
-# What a call takes under the profiler of the two machines of kernels.csv, once and for each of its kernels.
-# The least time there is (0.059 and 0.108 ms) has one kernel; those of two and of four lie so much above what
-# their arithmetic and traffic come to. What takes less than thrice as long says little.
+_DTYPES = {"fp32": "float32", "fp16": "float16"}
+# What a call takes under the profiler of the two machines of kernels.csv, about, once and for each of its
+# kernels: in all of NeuSight's rows the least time of one kernel is 0.059 and 0.108 ms, and times of two and
+# of four lie so much above what their arithmetic and traffic come to. Less than thrice that says little.
 _CALL_MS = {"A100 PCIe 80GB": (0.035, 0.03), "Tesla P100 PCIe 16GB": (0.075, 0.035)}
 # What names of algorithms and of kernels tell; all others are implicit products.
 _ALGORITHMS = {"winograd_nonfused": Math.WINOGRAD_4, "winograd": Math.WINOGRAD, "fft": Math.FFT}
@@ -50,9 +50,9 @@ class Kernel:
     def _taken(self, way: Way) -> bool:
         """Whether *way* may have been taken; the algorithm is told of the forward pass.
 
-        DeepBench took what cuDNN recommends, without timing it. Up to the sixth release that is the same for
-        the data gradient, or the implicit product; in the fifth it is that for nearly all weights, which take
-        twice as long as from the sixth on.
+        DeepBench took what cuDNN recommends, without timing it. Up to the sixth release data gradients had
+        the same, or the implicit product; in the fifth nearly all weight gradients had the implicit product:
+        they take twice as long as from the sixth on.
         """
         told = next((math for text, math in _ALGORITHMS.items() if text in self.algorithm.lower()), None)
         implicit = way.math in (Math.DIRECT, Math.TENSOR)
@@ -68,7 +68,8 @@ class Kernel:
 def kernels() -> Iterator[Kernel]:
     """Yield the square convolutions of convolutions.csv, as vision networks have them, and kernels.csv.
 
-    The P100's in fp16 are left out: strided passes take 20 to 40 times what they take in fp32 there.
+    The P100's in fp16 are left out: strided passes take 20 to 40 times what they take in fp32 there. Times of
+    kernels.csv are without what the call takes, and those of less than three calls are left out.
     """
     for read in read_rows("convolutions.csv"):
         square = read["r"] == read["s"] and read["stride_h"] == read["stride_w"]
@@ -100,7 +101,7 @@ def _conv(read: dict[str, str], which: Pass, dtype: str, stride: int, pads: tupl
     sides = zip((h, w), (r, s), pads, strict=True)
     return Conv(
         which=which,
-        dtype=_AXES[dtype],
+        dtype=_DTYPES[dtype],
         x=(n, c, h, w),
         w=(k, c, r, s),
         y=(n, k, *((side + 2 * pad - kernel) // stride + 1 for side, kernel, pad in sides)),

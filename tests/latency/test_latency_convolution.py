@@ -126,6 +126,15 @@ def test_weights_have_no_winograd_in_one_kernel_and_larger_tiles() -> None:
     # 2 x 14 x 14 = 392 tiles are summed, in one piece of 256 or more.
     kernels = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
     assert found[Math.WINOGRAD_4].product == Product(64, 128, 392, count=36, splits=1, tiles=kernels)
+    fft = found[Math.FFT].product
+    assert fft is not None
+    assert fft.tiles == kernels
+
+
+def test_kernels_wider_than_a_tile_have_no_fft() -> None:
+    for side, expected in ((32, {Math.DIRECT, Math.FFT}), (33, {Math.DIRECT})):
+        wide = replace(conv(), w=(128, 64, side, side))
+        assert {way.math for way in ways(wide, tensor_cores=False, tf32=False)} == expected
 
 
 def test_5x5_kernels_have_winograd_through_memory() -> None:

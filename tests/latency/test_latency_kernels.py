@@ -81,10 +81,19 @@ def test_odd_channels_have_no_tensor_cores(every: list[Any]) -> None:
     assert not any("tensor" in ways(kernel) for kernel in odd)
 
 
-def test_half_precision_is_in_channels_last(every: list[Any]) -> None:
-    # 16 images of 256 channels of 56 x 56, to 64: 32 MB read and written. The V100 takes 0.05 ms, in which
-    # its memory moves 45 MB; with a copy of the input into another layout it would have to move 83.
-    assert all(kernel.conv.channels_last == (kernel.conv.dtype == "float16") for kernel in every)
+def test_half_precision_leaves_no_time_for_a_copy_into_another_layout(every: list[Any]) -> None:
+    # 16 images of 256 channels of 56 x 56, to 64: 32 MB read and written, and 51 more with a copy of the
+    # input.
+    (kernel,) = (
+        each
+        for each in every
+        if each.gpu == "Tesla V100 PCIe 16GB"
+        and (each.conv.which, each.conv.dtype) == (Pass.FORWARD, "float16")
+        and (each.conv.x, each.conv.w, each.conv.stride[0]) == ((16, 256, 56, 56), (64, 256, 1, 1), 1)
+    )
+    moved = 900e9 * 1e-3 * kernel.ms  # at most: the memory's bandwidth
+    assert 32e6 < moved < 83e6
+    assert all(each.conv.channels_last == (each.conv.dtype == "float16") for each in every)
 
 
 def test_what_was_timed_with_the_launch_is_without_it(every: list[Any]) -> None:

@@ -27,11 +27,11 @@ _LEAST_SPLIT = 256
 _PIXEL_TILES: Final[Tiles] = ((128, 128), (128, 64), (128, 32))
 _WINOGRAD_TILES: Final[Tiles] = ((128, 128), (64, 64), (128, 32), (32, 128))
 _FFT_TILES: Final[Tiles] = ((64, 64), (64, 32), (32, 64), (32, 32))
-# Weight gradients have fewer. The implicit product has 128 x 128 alone: with 64 by 64 channels a multiply-add
-# takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1 kernels, seven cards).
-# F(4x4, 3x3) loses less with 64 channels.
+# Weight gradients have larger ones. The implicit product has none below 128 x 128: with 64 by 64 channels a
+# multiply-add takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1 kernels,
+# seven cards). Products of transformed tensors lose less with 64 channels; the FFT's are taken for the same.
 _WEIGHT_TILES: Final[Tiles] = ((256, 128), (128, 128))
-_WEIGHT_WINOGRAD_TILES: Final[Tiles] = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
+_WEIGHT_PRODUCT_TILES: Final[Tiles] = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
 # The kernel that transforms weights (winogradForwardFilter4x4) takes about twice as long a byte as those of
 # the tensors do (NeuSight's single convolutions, both GPUs).
 _SLOW_WEIGHTS = 2
@@ -188,7 +188,7 @@ def _transformed(conv: Conv) -> Iterator[Way]:
         yield _winograd(conv, _WINOGRAD_4)
     if conv.w[2:] == (5, 5) and conv.dtype != "float64":
         yield _winograd(conv, _WINOGRAD_5)
-    if conv.taps >= _FFT_LEAST_TAPS:
+    if conv.taps >= _FFT_LEAST_TAPS and max(conv.w[2:]) <= _FFT_TILE:
         side = max(conv.w[2:]) - 1 + max(_results(conv))
         yield _fft(conv, _FFT_IMAGE if side <= _FFT_IMAGE else _FFT_TILE)
 
@@ -204,7 +204,7 @@ def _fused_winograd(conv: Conv) -> Way:
     It is a product of tiles by channels, four rows and columns to each.
     """
     taken, given = (conv.x, conv.y) if conv.which is Pass.FORWARD else (conv.y, conv.x)
-    grid = (given[0], *(-(-n // _WINOGRAD_2) for n in given[2:]))
+    grid = (given[0], *(-(-n // _WINOGRAD_2) for n in _results(conv)))
     blocks = min(prod(-(-n // side) for n, side in zip(grid, shape, strict=True)) for shape in _FUSED_SHAPES)
     product = Product(blocks * _FUSED_ROWS, 4 * given[1], taken[1], tiles=_FUSED_TILES)
     weights = (prod(conv.w[2:]) + (_WINOGRAD_2 + 2) ** 2) * prod(conv.w[:2]) * 4
@@ -238,7 +238,7 @@ def _fft(conv: Conv, side: int) -> Way:
 
 
 def _channels(conv: Conv, tiles: int, count: int, kernels: Tiles) -> Product:
-    """Return the product over channels, or over tiles for a weight gradient."""
+    """Return the product over channels, with *kernels*, or over tiles for a weight gradient, with its own."""
     match conv.which:
         case Pass.FORWARD:
             return Product(tiles, conv.y[1], conv.x[1], count, tiles=kernels)
@@ -246,4 +246,4 @@ def _channels(conv: Conv, tiles: int, count: int, kernels: Tiles) -> Product:
             return Product(tiles, conv.x[1], conv.y[1], count, tiles=kernels)
         case Pass.WGRAD:
             splits = max(1, tiles // _LEAST_SPLIT)
-            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WEIGHT_WINOGRAD_TILES)
+            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WEIGHT_PRODUCT_TILES)

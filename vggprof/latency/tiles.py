@@ -11,7 +11,7 @@ from vggprof.latency.work import Product
 _SHARED_BYTES, _READERS = 128, 4
 # Filling the pipeline and writing the tile take as long as writing it at so many bytes a clock: memory takes
 # 8 to 13 of each SM, and the SM's other blocks hide most of it. On fp32 lanes these are 8 steps of the inner
-# sum (64 lanes, where 8 to 16 fit NeuSight's single convolutions best) or 16 (128), on tensor cores up to 64.
+# sum (64 lanes, where 8 to 16 fit NeuSight's single convolutions best) or 16, on tensor cores 16 to 128.
 _WRITTEN_BYTES = 32
 
 

@@ -26,7 +26,7 @@ class Math(StrEnum):
     DIRECT = "direct"  # a convolution as an implicit matrix product, on the fp32 lanes
     WINOGRAD = "winograd"  # F(2x2, 3x3) in one kernel, on the fp32 lanes
     WINOGRAD_4 = "winograd_4"  # F(4x4, 3x3) or F(5x5, 5x5), transforms through memory, fp32 lanes
-    FFT = "fft"  # tiles of 32 x 32, on the fp32 lanes
+    FFT = "fft"  # tiles of 32 x 32 or 16 x 16, on the fp32 lanes
     TENSOR = "tensor"  # a convolution in half precision on tensor cores
     TF32 = "tf32"  # a convolution on tensor cores, fp32 rounded to TF32
     PRODUCT = "product"  # a matrix product on the fp32 lanes
