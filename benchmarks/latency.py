@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from latency_fit import GENERATIONS, Bools, Floats
 from latency_layers import layers_table
+from latency_parameters import as_coefficients
 from latency_rows import DATA, Row, rows
-from latency_validation import Data, Validation, factor, load, validate, widening
+from latency_validation import Data, Validation, factor, fit_to_all, load, validate, widening
 
 from vggprof.latency.coefficients import FILE, Coefficients
 from vggprof.latency.interval import LARGE_BATCH
@@ -182,6 +183,7 @@ def written(coefficients: Coefficients) -> str:
                 "traffic": rounded(each.traffic),
                 "launch_us": round(each.launch_us, 2),
                 "desktop_clock_khz": each.desktop_clock_khz,
+                "desktop_over_boost": round(each.desktop_over_boost, 3),
             }
             for name, each in coefficients.generations.items()
         },
@@ -218,8 +220,10 @@ def main(*, write: bool) -> None:
     """Fit, validate, and write the page."""
     data = load()
     found = validate(data)
-    x = data.model.fit(np.ones(len(data.model.gpu), bool))
-    fitted = data.model.coefficients(x, about=ABOUT, sources=sources(data), spread=found.spread)
+    x = fit_to_all(data)
+    over_boost = data.model.over_boost(x, np.ones(len(data.model.gpu), bool))
+    fitted = as_coefficients(x, data.model.slots, over_boost, found.spread)
+    fitted = replace(fitted, about=ABOUT, sources=sources(data))
     if write:
         FILE.write_text(written(fitted), encoding="utf-8")
     parts = {

@@ -80,6 +80,7 @@ def unit_coefficients() -> Coefficients:
         traffic=dict.fromkeys(Traffic, 1.0),
         launch_us=1e6,
         desktop_clock_khz=None,
+        desktop_over_boost=1.0,
     )
     return Coefficients("", (), {"other": ideal}, {}, 0.0, Spread(1.0, 1.0, 1.0))
 
@@ -88,7 +89,8 @@ def unit_coefficients() -> Coefficients:
 class Table:
     """Ways of kernels of rows, as lists that become arrays.
 
-    A row's works stand together, and so do a work's ways.
+    A row's works stand together, and so do a work's ways. A row ends with the name of its cell or, where it
+    is a single convolution, of its machine.
     """
 
     way: list[tuple[float, ...]] = field(default_factory=list)
@@ -109,7 +111,7 @@ class Table:
 
     def kernel(self, kernel: Kernel) -> None:
         """Add a single convolution."""
-        said = (kernel.ms, 0, 0, 1, ("", "", "", "", ""))
+        said = (kernel.ms, 0, 0, 1, (kernel.gpu,))
         self._add(kernel.gpu, (kernel.work,), {}, said)
 
     def _add(self, gpu: str, works: Sequence[Work], hosts: dict[int, float], said: tuple[Any, ...]) -> None:

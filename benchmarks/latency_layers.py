@@ -1,7 +1,9 @@
 """Per-layer times of Caffe on a Titan X (Maxwell), beside predictions: tests/data/latency/layers.csv.
 
 The two networks whose layers the shipped specs have. cuDNN is that of its fourth release, which had no
-Winograd, and Caffe gives it 8 MiB of workspace, too little for the FFT. Coefficients are the shipped ones.
+Winograd, and Caffe gives it 8 MiB of workspace, too little for the FFT. The gradient of a bias runs beside
+those of the weights and of the input, in another stream (cudnn_conv_layer.cu): what takes longer counts.
+These two, also in streams of their own, are summed. Coefficients are the shipped ones.
 """
 
 import csv
@@ -16,6 +18,7 @@ from latency_rows import Row, trace_of, work_of
 
 from vggprof.latency.coefficients import Coefficients, coefficients
 from vggprof.latency.pricing import Pricer
+from vggprof.latency.work import Traffic
 from vggprof.trace import Phase
 
 # The networks of the file, and what they are called in nets.csv.
@@ -75,8 +78,12 @@ def _predicted(network: str, phase: Phase, fitted: Coefficients) -> Iterator[flo
     )
     pricer = Pricer(row.device, fitted)
     sums: defaultdict[int | None, float] = defaultdict(float)
+    beside: defaultdict[int | None, float] = defaultdict(float)
     for work in work_of(row)[1]:
-        sums[work.layer] += 1000 * pricer.price(work).total_s
+        price = pricer.price(work)
+        (beside if price.way.traffic is Traffic.BIAS_GRADIENT else sums)[work.layer] += 1000 * price.total_s
+    for at, ms in beside.items():
+        sums[at] = max(sums[at], ms)
     products = False
     for index, layer in enumerate(trace_of(row.named, row.setup).layers):
         kind = _KINDS.get(layer.op)

@@ -1,72 +1,23 @@
 """The prices of all rows as arrays, with derivatives, and the search for the coefficients."""
 
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from latency_fit import (
-    CLOCKS,
-    FACTORS,
-    FITTED,
-    GENERATIONS,
-    HOSTS,
-    KINDS,
-    NATIVE_SHARE,
-    SHARES,
-    TIED,
-    TRAFFIC,
-    Bools,
-    Floats,
-    Ints,
-    Table,
-)
+from latency_fit import FITTED, GENERATIONS, NATIVE_SHARE, TRAFFIC, Bools, Floats, Ints, Table
+from latency_parameters import logistic, slots_for
 
-from vggprof.latency.coefficients import OTHER, Coefficients, Generation, Spread
-from vggprof.latency.work import Math, Part, Traffic
+from vggprof.latency.coefficients import OTHER
+from vggprof.latency.work import Traffic
 
 # Relative noise: of whole networks, and of single convolutions, which only guide.
 _NET_NOISE, _KERNEL_NOISE = 0.08, 0.2
 _HUBER = 1.5
 # Rows of one cell (GPU, dtype, layout, mode) beyond this many count less.
 _CELL = 15
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where the parameters of one kind lie in the vector, with what draws them."""
-
-    start: int
-    centre: Floats
-    width: Floats
-
-    @property
-    def stop(self) -> int:
-        """Past the last."""
-        return self.start + len(self.centre)
-
-
-def _slots() -> dict[str, Slot]:
-    shares = np.array([_logit(SHARES[kind]) for kind in (*FITTED, *TRAFFIC)])
-    generations = len(GENERATIONS)
-    parts = {
-        "common": (shares, np.where(np.arange(len(shares)) < len(FITTED), 1.0, 0.7)),
-        "deviation": (np.zeros(generations * len(shares)), np.full(generations * len(shares), 0.4)),
-        "launch": (np.full(1, np.log(4e-6)), np.full(1, 0.15)),
-        "launch_deviation": (np.zeros(generations), np.full(generations, 0.15)),
-        "clock": (np.log([CLOCKS[name] for name in GENERATIONS]), np.full(generations, 0.025)),
-        "passes": (np.zeros(len(FACTORS)), np.full(len(FACTORS), 0.05)),
-        "host": (np.log(list(HOSTS.values())), np.full(len(HOSTS), 0.7)),
-        "copy": (np.full(1, np.log(1 / 2.5e9)), np.full(1, 0.3)),
-    }
-    slots, start = {}, 0
-    for name, (centre, width) in parts.items():
-        slots[name] = Slot(start, centre, width)
-        start += len(centre)
-    return slots
-
-
-def _logit(share: float) -> float:
-    return float(np.log(share / (1 - share)))
+# A search ends where a step improves the cost by less than that share of it, or after so many.
+_SETTLED, _STEPS = 2e-5, 100
 
 
 @dataclass(frozen=True)
@@ -92,7 +43,7 @@ class Model:
     """Times of the rows of a table under any coefficients, which are a vector of numbers without bounds."""
 
     def __init__(self, table: Table) -> None:
-        self.slots = _slots()
+        self.slots = slots_for(len({row[8] for row in table.row if row[7]}))
         self.centre = np.concatenate([slot.centre for slot in self.slots.values()])
         self.width = np.concatenate([slot.width for slot in self.slots.values()])
         self.size = len(self.centre)
@@ -109,12 +60,13 @@ class Model:
         self.host_of: Ints = self.slots["host"].start + np.array([row[5] for row in table.row])
         self.copied = np.array([row[6] for row in table.row], float)
         single = np.array([row[7] for row in table.row], bool)
-        _, cell, count = np.unique(
-            ["|".join(row[8]) for row in table.row], return_inverse=True, return_counts=True
-        )
+        names = np.array(["|".join(row[8]) for row in table.row])
+        _, cell, count = np.unique(names, return_inverse=True, return_counts=True)
         nets = _NET_NOISE * np.sqrt(np.maximum(1, count[cell] / _CELL))
         self.noise: Floats = np.where(single, _KERNEL_NOISE, nets)
-        self.nets = ~single
+        self.machine_of = np.full(len(names), self.size)  # the last column, always 0, for networks
+        machines = np.unique(names[single], return_inverse=True)[1]
+        self.machine_of[single] = self.slots["machine"].start + machines
 
     def _works(self, table: Table) -> None:
         work = np.array(table.work)
@@ -161,21 +113,38 @@ class Model:
         """Return the seconds of each row."""
         return self._priced(x).seconds
 
-    def at_boost(self, rows: Bools) -> "Model":
-        """Return the model in which desktop cards of *rows* hold their boost clock, for want of a better."""
-        changed = copy(self)
-        changed.overclocked = np.where(rows[self.way_row], 0.0, self.overclocked)
+    def over_boost(self, x: Floats, used: Bools) -> dict[str, float]:
+        """Return how many times their boost clock desktop cards of the rows *used* hold, by generation.
+
+        Of OTHER the mean, a generation counting as much as any other, as do the cards of a generation.
+        """
+        found: dict[str, float] = {}
+        for number, name in enumerate(GENERATIONS):
+            mine = used & (self.desktop > 0) & (self.generation == number)
+            boosts = dict(zip(self.gpu[mine], self.boost[mine], strict=True))
+            if boosts:
+                held = x[self.slots["clock"].start + number]
+                found[name] = float(np.exp(held - np.mean(list(boosts.values()))))
+        return {**found, OTHER: float(np.exp(np.mean(np.log(list(found.values())))))}
+
+    def held_over_boost(self, rows: Bools, factor: float) -> "Model":
+        """Return the model in which desktop cards of *rows* hold *factor* times their boost clock."""
+        changed, mine = copy(self), rows[self.way_row]
+        changed.compute = np.where(mine, self.compute / factor**self.overclocked, self.compute)
+        changed.overclocked = np.where(mine, 0.0, self.overclocked)
         return changed
 
     def _priced(self, x: Floats) -> Prices:
         y = np.r_[x, 0.0]
         math, traffic, transform, layout = (
-            _logistic(y[a] + y[b]) for a, b in (self.math_at, self.traffic_at, self.around_at, self.layout_at)
+            logistic(y[a] + y[b]) for a, b in (self.math_at, self.traffic_at, self.around_at, self.layout_at)
         )
         clock = (y[self.clock_at] - self.boost[self.way_row]) * self.overclocked
-        compute = self.compute / np.where(self.has_share, math, 1.0) * np.exp(y[self.factor_at] - clock)
-        memory, around = self.memory / traffic, self.around / transform
-        moved = self.layout / layout
+        machine = np.exp(y[self.machine_of])[self.way_row]
+        factor = machine * np.exp(y[self.factor_at] - clock)
+        compute = self.compute / np.where(self.has_share, math, 1.0) * factor
+        memory, around = machine * self.memory / traffic, machine * self.around / transform
+        moved = machine * self.layout / layout
         launch = self.launches * np.exp(y[self.slots["launch"].start] + y[self.launch_at])
         times = np.maximum(compute, memory) + around + moved + launch
         quickest = np.minimum.reduceat(times, self.way_start)
@@ -216,6 +185,7 @@ class Model:
             add(at, -found.moved * found.unreached_layout)
         add(self.factor_at, found.computing)
         add(self.clock_at, -found.computing * self.overclocked)
+        add(self.machine_of[self.way_row], found.computing + found.moving + found.around + found.moved)
         add(self.launch_at, found.launch)
         add(np.full(len(found.launch), self.slots["launch"].start), found.launch)
         gradient[np.arange(len(found.seconds)), self.host_of] += found.behind
@@ -240,11 +210,20 @@ class Model:
             latest > 0, first, -1
         )
 
-    def fit(self, used: Bools, start: Floats | None = None, *, steps: int = 30) -> Floats:
-        """Return the coefficients that fit the rows *used* best: damped Gauss-Newton with Huber's weights."""
-        x: Floats = self.centre.copy() if start is None else start.copy()
+    def fit(self, used: Bools, starts: Sequence[Floats] = ()) -> Floats:
+        """Return the coefficients that fit the rows *used* best.
+
+        Of searches from the centre and from each of *starts*: which algorithm is the quickest changes with
+        the coefficients, so a search ends in one of several valleys.
+        """
+        found = [self._search(used, start) for start in (self.centre, *starts)]
+        return min(found, key=lambda x: self._cost(x, self.predict(x), used))
+
+    def _search(self, used: Bools, start: Floats) -> Floats:
+        """Return where damped Gauss-Newton with Huber's weights ends."""
+        x: Floats = start.copy()
         damping, cost = 1e-2, np.inf
-        for _ in range(steps):
+        for _ in range(_STEPS):
             found = self._priced(x)
             seconds, gradient = found.seconds, self._gradient(found)
             off = (np.log(seconds) - np.log(self.seconds)) / self.noise
@@ -263,7 +242,7 @@ class Model:
                 damping *= 4
             else:
                 return x
-            small = cost - new < 2e-4 * cost
+            small = cost - new < _SETTLED * cost
             x, cost = tried, new
             damping = max(damping / 5, 1e-4)
             if small:
@@ -274,43 +253,3 @@ class Model:
         off = np.abs(np.log(seconds) - np.log(self.seconds))[used] / self.noise[used]
         huber = np.where(off < _HUBER, off**2 / 2, _HUBER * off - _HUBER**2 / 2)
         return float(huber.sum() + (((x - self.centre) / self.width) ** 2).sum() / 2)
-
-    def coefficients(
-        self, x: Floats, *, about: str, sources: tuple[str, ...], spread: Spread
-    ) -> Coefficients:
-        """Return the coefficients of *x* as the package reads them."""
-        part = {name: x[slot.start : slot.stop] for name, slot in self.slots.items()}
-        deviations = part["deviation"].reshape(len(GENERATIONS), -1)
-        launches = np.exp(part["launch"][0] + part["launch_deviation"])
-        known = {
-            name: _generation(
-                name, part["common"] + deviations[i], 1e6 * launches[i], float(np.exp(part["clock"][i]))
-            )
-            for i, name in enumerate(GENERATIONS)
-        }
-        other = replace(
-            _generation(OTHER, part["common"], 1e6 * float(np.exp(part["launch"][0])), 0.0),
-            measured=False,
-            desktop_clock_khz=None,
-        )
-        factors = dict(zip(FACTORS, np.exp(part["passes"]), strict=True))
-        passes = {
-            which: {math: float(factors[kind, which]) for math, kind in KINDS.items()}
-            for which in (Part.DGRAD, Part.WGRAD)
-        }
-        return Coefficients(
-            about, sources, {**known, OTHER: other}, passes, 1e6 * float(np.exp(part["host"][0])), spread
-        )
-
-
-def _generation(name: str, shares: Floats, launch_us: float, clock_ghz: float) -> Generation:
-    reached = _logistic(shares)
-    own: dict[Math, float] = dict(zip(FITTED, map(float, reached), strict=False))
-    math = {each: NATIVE_SHARE if each is Math.NATIVE else own[TIED.get(each, each)] for each in Math}
-    traffic = dict(zip(TRAFFIC, map(float, reached[len(FITTED) :]), strict=True))
-    return Generation(name, True, math, traffic, float(launch_us), round(clock_ghz * 1e6))
-
-
-def _logistic(value: Floats) -> Floats:
-    result: Floats = 1 / (1 + np.exp(-value))
-    return result

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from latency import percent
 from latency_fit import HOSTS, host_of
+from latency_parameters import as_coefficients
 from latency_rows import Row, work_of
-from latency_validation import Data, load
+from latency_validation import Data, architecture, load
 from pages import filled
 
 from vggprof.latency.coefficients import Coefficients, coefficients
@@ -87,10 +88,11 @@ _work_of = lru_cache(maxsize=4)(work_of)  # the same row is priced under several
 def blind(data: Data, gpu: str) -> Blind:
     """Return a fit without any row of *gpu*."""
     model = data.model
-    x = model.fit(model.gpu != gpu)
+    x = data.fit("gpu", (gpu,), (data.fit("generation", (architecture(gpu),)),))
     slots = {name: np.exp(x[slot.start : slot.stop]) for name, slot in model.slots.items()}
+    over_boost = model.over_boost(x, model.gpu != gpu)
     return Blind(
-        fitted=model.coefficients(x, about="", sources=(), spread=coefficients().spread),
+        fitted=as_coefficients(x, model.slots, over_boost, coefficients().spread),
         copy_s_per_byte=float(slots["copy"][0]),
         host_us=dict(zip(HOSTS, map(float, 1e6 * slots["host"]), strict=True)),
     )

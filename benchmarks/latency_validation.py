@@ -18,7 +18,7 @@ from latency_model import Model
 from latency_rows import Row, rows
 
 from vggprof.devices import find_device
-from vggprof.latency.coefficients import Spread
+from vggprof.latency.coefficients import OTHER, Spread
 from vggprof.latency.interval import LARGE_BATCH
 
 COVERED = 0.8
@@ -41,16 +41,18 @@ class Data:
         """Which rows have a large batch."""
         return np.array([row.batch >= LARGE_BATCH for row in self.rows])
 
-    def fit(self, by: str, names: tuple[str, ...], start: Floats | None = None) -> Floats:
+    def fit(self, by: str, names: tuple[str, ...], starts: Sequence[Floats] = ()) -> Floats:
         """Return the coefficients of a fit without the rows whose *by* is among *names*.
 
         *by* is ``"gpu"``, ``"arch"``, of which single convolutions have none, or ``"generation"``.
         """
-        return self.model.fit(~self._among(by, names), start)
+        return self.model.fit(~self._among(by, names), starts)
 
     def predicted(self, by: str, names: tuple[str, ...], x: Floats) -> Floats:
         """Return the milliseconds of all networks; no clock is known of a generation that was left out."""
-        model = self.model.at_boost(self._among(by, names)) if by == "generation" else self.model
+        model, mine = self.model, self._among(by, names)
+        if by == "generation":
+            model = model.held_over_boost(mine, model.over_boost(x, ~mine)[OTHER])
         return 1000 * model.predict(x)[: len(self.rows)]
 
     def _among(self, by: str, names: tuple[str, ...]) -> Bools:
@@ -88,8 +90,15 @@ def load() -> Data:
     return Data(used, Model(table))
 
 
+def fit_to_all(data: Data) -> Floats:
+    """Return the coefficients of the fit to all rows; searches begin at the fits without a generation too."""
+    names = sorted(set(data.groups("generation")))
+    starts = [data.fit("generation", (name,)) for name in names]
+    return data.model.fit(np.ones(len(data.model.gpu), bool), starts)
+
+
 _DATA: Data
-_STARTS: Mapping[tuple[str, ...], Floats] = {}
+_STARTS: Mapping[tuple[str, ...], Floats] = {}  # by the generations that are left out
 
 
 def _start(generations: tuple[str, ...]) -> Floats:
@@ -98,7 +107,8 @@ def _start(generations: tuple[str, ...]) -> Floats:
 
 def _leave_out(what: tuple[str, tuple[str, ...]]) -> Floats:
     by, names = what
-    return _DATA.predicted(by, names, _DATA.fit(by, names, _STARTS.get(_generations(by, names))))
+    start = _STARTS.get(_generations(by, names))
+    return _DATA.predicted(by, names, _DATA.fit(by, names, () if start is None else (start,)))
 
 
 def _generations(by: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,7 +118,7 @@ def _generations(by: str, names: tuple[str, ...]) -> tuple[str, ...]:
 def predictions(data: Data, by: str, groups: Sequence[tuple[str, ...]]) -> list[Floats]:
     """Return the predictions of a fit without each of *groups*: see ``Data.fit``.
 
-    Where cards are left out, the search begins at the fit without their generations, which has not seen them.
+    Where cards are left out, a search begins at the fit without their generations, which has not seen them.
     """
     global _DATA, _STARTS  # noqa: PLW0603 - the processes that fit inherit them
     _DATA = data

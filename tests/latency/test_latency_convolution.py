@@ -122,13 +122,17 @@ def test_small_images_have_a_tile_of_16_each_for_the_fft() -> None:
 def test_weights_have_no_winograd_in_one_kernel_and_larger_tiles() -> None:
     found = {way.math: way for way in ways(conv(Pass.WGRAD), tensor_cores=False, tf32=False)}
     assert set(found) == {Math.DIRECT, Math.WINOGRAD_4, Math.FFT}
-    assert found[Math.DIRECT].product == Product(576, 128, 6272, splits=24, tiles=((256, 128), (128, 128)))
+    tiles = ((256, 128), (128, 128), (128, 64), (128, 32))
+    assert found[Math.DIRECT].product == Product(576, 128, 6272, splits=24, tiles=tiles)
     # 2 x 14 x 14 = 392 tiles are summed, in one piece of 256 or more.
     kernels = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
     assert found[Math.WINOGRAD_4].product == Product(64, 128, 392, count=36, splits=1, tiles=kernels)
     fft = found[Math.FFT].product
     assert fft is not None
-    assert fft.tiles == kernels
+    assert fft.tiles == ((64, 64), (64, 32), (32, 64), (32, 32))
+    pointwise = replace(conv(Pass.WGRAD), w=(128, 64, 1, 1))
+    (direct,) = ways(pointwise, tensor_cores=False, tf32=False)
+    assert direct.product == Product(64, 128, 6272, splits=24, tiles=((256, 128), (128, 128)))
 
 
 def test_kernels_wider_than_a_tile_have_no_fft() -> None:

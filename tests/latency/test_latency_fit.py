@@ -20,7 +20,8 @@ PAGE = (ROOT / "docs" / "latency.md").read_text(encoding="utf-8")
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[dict[str, ModuleType]]:
     """Return the modules of the fit by name."""
-    names = ("latency_rows", "latency_kernels", "latency_fit", "latency_model", "latency_layers")
+    rooms = ("rows", "kernels", "fit", "parameters", "model", "layers")
+    names = [f"latency_{room}" for room in rooms]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
         yield {name: import_module(name) for name in names}
@@ -100,9 +101,15 @@ def test_a_batch_takes_half_as_long_over_a_link_of_the_fourth_generation(
     assert replace(row, gpu="A100 SXM4 40GB").copied_bytes == row.copied_bytes // 2
 
 
+def coefficients_of(scripts: dict[str, ModuleType], x: Any, model: Any) -> Any:  # noqa: ANN401 - see alexnet
+    from vggprof.latency.coefficients import Spread  # noqa: PLC0415
+
+    over_boost = model.over_boost(x, np.ones(len(model.seconds), bool))
+    return scripts["latency_parameters"].as_coefficients(x, model.slots, over_boost, Spread(1, 1, 1))
+
+
 def test_arrays_price_kernels_as_the_package_does(scripts: dict[str, ModuleType]) -> None:
     from vggprof.devices import find_device  # noqa: PLC0415
-    from vggprof.latency.coefficients import Spread  # noqa: PLC0415
     from vggprof.latency.pricing import Pricer  # noqa: PLC0415
 
     table = scripts["latency_fit"].Table()
@@ -111,13 +118,14 @@ def test_arrays_price_kernels_as_the_package_does(scripts: dict[str, ModuleType]
         table.kernel(kernel)
     model = scripts["latency_model"].Model(table)
     x = model.centre + np.random.default_rng(1).normal(0, 0.3, model.size)
-    fitted = model.coefficients(x, about="", sources=(), spread=Spread(1, 1, 1))
+    machine = model.slots["machine"]
+    x[machine.start : machine.stop] = 0
+    fitted = coefficients_of(scripts, x, model)
     expected = [Pricer(find_device(k.gpu), fitted).price(k.work).total_s for k in kernels]
     assert model.predict(x) == pytest.approx(expected, rel=1e-6)
 
 
 def test_arrays_queue_kernels_as_the_package_does(scripts: dict[str, ModuleType]) -> None:
-    from vggprof.latency.coefficients import Spread  # noqa: PLC0415
     from vggprof.latency.host import run_queue  # noqa: PLC0415
     from vggprof.latency.pricing import Pricer  # noqa: PLC0415
 
@@ -127,7 +135,7 @@ def test_arrays_queue_kernels_as_the_package_does(scripts: dict[str, ModuleType]
     for host_us in (1.0, 40.0, 400.0):
         x = model.centre.copy()
         x[model.host_of] = np.log(host_us * 1e-6)
-        fitted = model.coefficients(x, about="", sources=(), spread=Spread(1, 1, 1))
+        fitted = coefficients_of(scripts, x, model)
         trace, works = scripts["latency_rows"].work_of(row)
         prices: dict[int, tuple[Any, ...]] = {}
         for work in works:
@@ -155,6 +163,85 @@ def test_derivatives_are_those_of_the_prices(scripts: dict[str, ModuleType]) -> 
         moved[at] += step
         slope = (np.log(model.predict(moved)) - np.log(model.predict(x))) / step
         assert gradient[:, at] == pytest.approx(slope, abs=1e-3)
+
+
+def test_a_machine_takes_its_own_factor_of_what_the_gpu_does(scripts: dict[str, ModuleType]) -> None:
+    table = scripts["latency_fit"].Table()
+    kernels = [kernel for kernel in some_kernels(scripts) if not kernel.launched]
+    table.net(alexnet(scripts))
+    for kernel in kernels:
+        table.kernel(kernel)
+    model = scripts["latency_model"].Model(table)
+    machine, launch = model.slots["machine"], model.slots["launch"].start
+    assert machine.stop - machine.start == len({kernel.gpu for kernel in kernels})
+    x = model.centre.copy()
+    x[launch] = -50.0  # no time at all
+    plain = model.predict(x)
+    x[machine.start] = np.log(1.25)
+    first = min(kernel.gpu for kernel in kernels)
+    # Networks, the first row, have none.
+    expected = [1.0, *(1.25 if kernel.gpu == first else 1.0 for kernel in kernels)]
+    assert model.predict(x) / plain == pytest.approx(expected)
+    x[machine.start : machine.stop] = 1.0
+    assert model.predict(x)[0] == plain[0]
+
+
+def test_groups_ran_one_after_another_where_torch7_did(scripts: dict[str, ModuleType]) -> None:
+    row, work_of = replace(alexnet(scripts), cudnn="5.1.05"), scripts["latency_rows"].work_of
+    convs: dict[str, list[Any]] = {}
+    for name in ("torch7", "pytorch"):
+        trace, works = work_of(replace(row, framework=name))
+        convs[name] = [
+            (trace.layers[work.layer].name, work)
+            for work in works
+            if any(way.math and way.math.value == "direct" for way in work.ways)
+        ]
+    # conv2, conv4 and conv5 have two groups; backward there are two passes each.
+    count = {
+        name: [layer for layer, _ in convs["torch7"]].count(name) for name in ("conv2", "conv3", "conv5")
+    }
+    assert count == {"conv2": 6, "conv3": 3, "conv5": 6}
+    sums = [sum(way.product.macs for _, w in found for way in w.ways[:1]) for found in convs.values()]
+    assert sums[0] == sums[1] == sum(work.macs for _, work in convs["torch7"])
+    for layer, work in convs["torch7"]:
+        alone = {way.math.value for way in work.ways} == {"direct"}
+        assert alone == (layer in ("conv1", "conv2", "conv4", "conv5"))
+        assert all(way.product.count == 1 for way in work.ways if way.math.value == "direct")
+
+
+def test_a_search_from_elsewhere_is_taken_where_it_ends_lower(scripts: dict[str, ModuleType]) -> None:
+    table = scripts["latency_fit"].Table()
+    for kernel in list(scripts["latency_kernels"].kernels())[::60]:
+        table.kernel(kernel)
+    model = scripts["latency_model"].Model(table)
+    used = np.ones(len(model.seconds), bool)
+
+    def cost(x: Any) -> float:  # noqa: ANN401 - an array
+        return float(model._cost(x, model.predict(x), used))
+
+    starts = [model.centre + np.random.default_rng(seed).normal(0, 0.3, model.size) for seed in (5, 6)]
+    alone = [cost(model._search(used, start)) for start in (model.centre, *starts)]
+    assert cost(model.fit(used, starts)) == min(alone)
+    assert min(alone) < max(alone), "else nothing was chosen"
+
+
+def test_desktop_cards_hold_so_many_times_their_boost_clock(scripts: dict[str, ModuleType]) -> None:
+    table = scripts["latency_fit"].Table()
+    row = alexnet(scripts)
+    for gpu in ("GeForce GTX 1080", "TITAN X (Pascal)", "GeForce RTX 2080 Ti", "Tesla K80"):
+        table.net(replace(row, gpu=gpu))
+    model = scripts["latency_model"].Model(table)
+    x, every = model.centre, np.ones(4, bool)
+    clock = scripts["latency_fit"].CLOCKS
+    # Boost clocks of 1,733 and 1,531 MHz, and of 1,545.
+    pascal, turing = clock["Pascal"] / (1.733 * 1.531) ** 0.5, clock["Turing"] / 1.545
+    found = model.over_boost(x, every)
+    assert found == pytest.approx({"Pascal": pascal, "Turing": turing, "other": (pascal * turing) ** 0.5})
+    # Held at as many times their boost as they do hold, the cards take what they took.
+    held = model.held_over_boost(np.array([False, False, True, True]), turing)
+    assert held.predict(x) == pytest.approx(model.predict(x))
+    slower = model.held_over_boost(np.array([False, False, True, True]), 1.0).predict(x)
+    assert list(slower > model.predict(x) * (1 + 1e-9)) == [False, False, True, False]
 
 
 def test_a_fit_finds_the_coefficients_that_made_its_rows(scripts: dict[str, ModuleType]) -> None:

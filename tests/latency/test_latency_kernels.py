@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vggprof.latency.work import Math
 from vggprof.memory.workspaces.convolution import Pass
 
 pytest.importorskip("numpy")
@@ -87,13 +88,61 @@ def test_half_precision_leaves_no_time_for_a_copy_into_another_layout(every: lis
     (kernel,) = (
         each
         for each in every
-        if each.gpu == "Tesla V100 PCIe 16GB"
+        if each.gpu == "Tesla V100 SXM2 16GB"
         and (each.conv.which, each.conv.dtype) == (Pass.FORWARD, "float16")
         and (each.conv.x, each.conv.w, each.conv.stride[0]) == ((16, 256, 56, 56), (64, 256, 1, 1), 1)
     )
     moved = 900e9 * 1e-3 * kernel.ms  # at most: the memory's bandwidth
     assert 32e6 < moved < 83e6
     assert all(each.conv.channels_last == (each.conv.dtype == "float16") for each in every)
+
+
+def test_implicit_products_are_taken_to_have_had_one_tile(every: list[Any]) -> None:
+    def tiles(gpu: str, channels: int, which: Pass = Pass.FORWARD) -> set[tuple[tuple[int, int], ...]]:
+        return {
+            way.product.tiles
+            for kernel in every
+            if kernel.gpu == gpu and kernel.conv.which is which and kernel.conv.dtype == "float32"
+            for way in kernel.work.ways
+            if way.math is Math.DIRECT and way.product.n == channels and kernel.conv.taps > 1
+        }
+
+    # Up to Pascal one of 128 channels, where they fill it, from Volta on for weights alone.
+    wide, narrow, thin = ((128, 128),), ((128, 64),), ((128, 32),)
+    for gpu, many in (("Tesla M40", wide), ("Tesla V100 SXM2 16GB", narrow)):
+        assert [tiles(gpu, n) for n in (512, 64, 32)] == [{many}, {narrow}, {thin}]
+        assert tiles(gpu, 512, Pass.WGRAD) == {wide}
+    named = [kernel for kernel in every if "scudnn_128x32_relu" in kernel.algorithm]
+    assert len(named) > 20
+    assert all(way.product.tiles == thin for kernel in named for way in kernel.work.ways)
+
+
+def test_the_fft_of_whole_images_is_left_out(every: list[Any]) -> None:
+    told = {
+        (kernel.gpu, kernel.conv.which)
+        for kernel in every
+        if kernel.algorithm == "FFT" and kernel.cudnn == "5"
+    }
+    assert told == {
+        (gpu, Pass.WGRAD) for gpu in ("Tesla M40", "GeForce GTX TITAN X (Maxwell)", "TITAN X (Pascal)")
+    }
+
+
+def test_no_implicit_product_of_the_v100_is_beyond_its_peak(every: list[Any]) -> None:
+    from vggprof.devices import find_device  # noqa: PLC0415
+
+    def peak(gpu: str) -> float:
+        device = find_device(gpu)
+        return 2000.0 * device.sm_count * device.limits.cores_per_sm * device.boost_khz
+
+    reached = max(
+        2000 * kernel.conv.macs / kernel.ms
+        for kernel in every
+        if kernel.gpu == "Tesla V100 SXM2 16GB"
+        and kernel.conv.dtype == "float32"
+        and {way.math for way in kernel.work.ways} == {Math.DIRECT}
+    )
+    assert peak("Tesla V100 PCIe 16GB") < reached < peak("Tesla V100 SXM2 16GB")
 
 
 def test_what_was_timed_with_the_launch_is_without_it(every: list[Any]) -> None:

@@ -23,9 +23,9 @@ class Generation:
     math: Mapping[Math, float]  # share of the units' peak, 0 to 1
     traffic: Mapping[Traffic, float]  # share of the memory's bandwidth, 0 to 1
     launch_us: float  # that a kernel takes at least
-    desktop_clock_khz: (
-        int | None
-    )  # that desktop cards reach under load; None where their boost is all that is known
+    # What desktop cards hold under load, whatever boost is printed on the box; None where none was measured.
+    desktop_clock_khz: int | None
+    desktop_over_boost: float  # and how many times the boost clock that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +88,5 @@ def _generation(name: str, row: Mapping[str, Any]) -> Generation:
         traffic={Traffic(kind): float(share) for kind, share in row["traffic"].items()},
         launch_us=float(row["launch_us"]),
         desktop_clock_khz=row["desktop_clock_khz"],
+        desktop_over_boost=float(row["desktop_over_boost"]),
     )

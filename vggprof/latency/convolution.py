@@ -27,11 +27,12 @@ _LEAST_SPLIT = 256
 _PIXEL_TILES: Final[Tiles] = ((128, 128), (128, 64), (128, 32))
 _WINOGRAD_TILES: Final[Tiles] = ((128, 128), (64, 64), (128, 32), (32, 128))
 _FFT_TILES: Final[Tiles] = ((64, 64), (64, 32), (32, 64), (32, 32))
-# Weight gradients have larger ones. The implicit product has none below 128 x 128: with 64 by 64 channels a
-# multiply-add takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, 1 x 1 kernels,
-# seven cards). Products of transformed tensors lose less with 64 channels; the FFT's are taken for the same.
-_WEIGHT_TILES: Final[Tiles] = ((256, 128), (128, 128))
-_WEIGHT_PRODUCT_TILES: Final[Tiles] = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
+# Weight gradients have larger ones too, and with a kernel of 1 x 1 none below 128 x 128: with 64 by 64
+# channels a multiply-add takes four times as long as with 128 by 128, with 64 by 256 twice (DeepBench, seven
+# cards). Winograd's products lose less with 64 channels.
+_WEIGHT_TILES: Final[Tiles] = ((256, 128), *_PIXEL_TILES)
+_POINTWISE_WEIGHT_TILES: Final[Tiles] = ((256, 128), (128, 128))
+_WINOGRAD_WEIGHT_TILES: Final[Tiles] = ((256, 128), (128, 128), (128, 64), (64, 128), (64, 64))
 # The kernel that transforms weights (winogradForwardFilter4x4) takes about twice as long a byte as those of
 # the tensors do (NeuSight's single convolutions, both GPUs).
 _SLOW_WEIGHTS = 2
@@ -157,7 +158,10 @@ def named_way(conv: Conv, plan: Plan) -> Way:
 
 
 def _direct(conv: Conv) -> Way:
-    product = replace(conv.product(), tiles=_WEIGHT_TILES if conv.which is Pass.WGRAD else _PIXEL_TILES)
+    tiles = _PIXEL_TILES
+    if conv.which is Pass.WGRAD:
+        tiles = _WEIGHT_TILES if conv.taps > 1 else _POINTWISE_WEIGHT_TILES
+    product = replace(conv.product(), tiles=tiles)
     return Way(Math.DIRECT, product, Traffic.OPERAND, conv.nbytes, launches=_DIRECT_LAUNCHES[conv.which])
 
 
@@ -215,7 +219,8 @@ def _winograd(conv: Conv, tile: int) -> Way:
     """Return products of (tiles, in) and (in, out), one for each of a tile's multiplications."""
     side = tile + conv.w[2] - 1
     tiles = conv.x[0] * prod(-(-n // tile) for n in _results(conv))
-    product = _channels(conv, tiles, side * side, _WINOGRAD_TILES)
+    kernels = _WINOGRAD_WEIGHT_TILES if conv.which is Pass.WGRAD else _WINOGRAD_TILES
+    product = _channels(conv, tiles, side * side, kernels)
     spread = tiles * side * side * 4
     x, y = prod(conv.x) * conv.item_bytes, prod(conv.y) * conv.item_bytes
     weights = prod(conv.w[:2]) * side * side * 4
@@ -238,12 +243,11 @@ def _fft(conv: Conv, side: int) -> Way:
 
 
 def _channels(conv: Conv, tiles: int, count: int, kernels: Tiles) -> Product:
-    """Return the product over channels, with *kernels*, or over tiles for a weight gradient, with its own."""
+    """Return the product over channels, or over tiles for a weight gradient, with *kernels*' tiles."""
     match conv.which:
         case Pass.FORWARD:
             return Product(tiles, conv.y[1], conv.x[1], count, tiles=kernels)
         case Pass.DGRAD:
             return Product(tiles, conv.x[1], conv.y[1], count, tiles=kernels)
         case Pass.WGRAD:
-            splits = max(1, tiles // _LEAST_SPLIT)
-            return Product(conv.x[1], conv.y[1], tiles, count, splits, _WEIGHT_PRODUCT_TILES)
+            return Product(conv.x[1], conv.y[1], tiles, count, max(1, tiles // _LEAST_SPLIT), kernels)

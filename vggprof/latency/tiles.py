@@ -10,9 +10,10 @@ from vggprof.latency.work import Product
 # number of a tile's rows and columns is read by four warps.
 _SHARED_BYTES, _READERS = 128, 4
 # Filling the pipeline and writing the tile take as long as writing it at so many bytes a clock: memory takes
-# 8 to 13 of each SM, and the SM's other blocks hide most of it. On fp32 lanes these are 8 steps of the inner
-# sum (64 lanes, where 8 to 16 fit NeuSight's single convolutions best) or 16, on tensor cores 16 to 128.
-_WRITTEN_BYTES = 32
+# 8 to 13 of each SM, and the SM's other blocks hide some of it. On fp32 lanes these are 16 steps of the inner
+# sum (64 lanes, where 8 to 16 fit NeuSight's single convolutions best) or 32 (128 lanes, where 32 fit
+# DeepBench's best), on tensor cores 32 to 256.
+_WRITTEN_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
