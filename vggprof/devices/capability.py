@@ -32,9 +32,8 @@ class CapabilityLimits:
     shared_reserved_bytes: int  # what the driver keeps of each block's shared memory
     registers_per_sm: int  # 32-bit
     registers_per_block: int
-    fp16_vector_ratio: (
-        tuple[int, int] | None
-    )  # fp16 to fp32 rate outside tensor cores; None: no such unit, or not known
+    # fp16 to fp32 rate outside tensor cores; None: no such unit, or not known.
+    fp16_vector_ratio: tuple[int, int] | None
     source: str
 
 

@@ -44,9 +44,8 @@ class Coefficients:
     about: str
     sources: tuple[str, ...]
     generations: Mapping[str, Generation]
-    passes: Mapping[
-        Part, Mapping[Math, float]
-    ]  # time of a backward pass, against a forward one of the same work
+    # Time of a backward pass, against a forward one of the same work.
+    passes: Mapping[Part, Mapping[Math, float]]
     host_us: float  # that the host takes for an operator in eager mode
     spread: Spread
 

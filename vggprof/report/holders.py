@@ -17,9 +17,8 @@ class Filled:
     status: Status  # of the training with the card to itself
     own_bytes: int  # what it can hold at most before its first step
     step_bytes: int  # what its steps reserve at most; on a card without end where they likely do not fit
-    least_bytes: (
-        int | None
-    )  # that they likely get through with where that is less; None where they likely fit
+    # That they likely get through with where that is less; None where they likely fit.
+    least_bytes: int | None
     left: Range  # of the card, beside the context
 
     @property

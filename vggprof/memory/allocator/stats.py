@@ -15,9 +15,8 @@ class Stats:
     peak_reserved_bytes: int
     active_bytes: int  # allocated, or freed while another stream still uses it
     peak_active_bytes: int
-    inactive_split_bytes: (
-        int  # free parts of segments that are partly in use; expandable segments do not count
-    )
+    # Free parts of segments that are partly in use; expandable segments do not count.
+    inactive_split_bytes: int
     peak_inactive_split_bytes: int
     segments: int  # cudaMalloc'ed segments; expandable ones do not count
     alloc_retries: int  # allocations tried again after the whole cache was given back

@@ -44,9 +44,8 @@ class Agreement:
     releases_matched: int
     ooms_recorded: int
     ooms_matched: int
-    layout_matched: (
-        bool | None
-    )  # whether every block at the end is where it was; None where the file does not tell
+    # Whether every block at the end is where it was; None where the file does not tell.
+    layout_matched: bool | None
     disagreement: Disagreement | None
     config: AllocatorConfig  # settings and rules it was replayed under
     stats: Stats
