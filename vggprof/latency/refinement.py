@@ -20,7 +20,7 @@ from vggprof.latency.interval import LARGE_BATCH, interval
 Vector: TypeAlias = tuple[float, ...]
 
 # Of the variance of errors (their logarithms) on a GPU that no coefficient has seen, so much is common to its
-# rows, the rest a network's own: published times say 0.45, and 0.46 within a dtype (docs/latency.md).
+# rows, the rest a network's own: published times say 0.49, and 0.50 within a dtype (docs/latency.md).
 SHARED: Final = 0.5
 # How a GPU's factors go together: its clock, its cooling and its software are in all of them. The errors that
 # are left are within 1 % of the least from 0.5 to 1.
