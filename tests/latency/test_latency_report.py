@@ -16,7 +16,7 @@ from vggprof.latency.interval import Interval, interval
 from vggprof.latency.predict import Latency
 from vggprof.latency.report import LatencyReport, epoch_of
 from vggprof.target import Target
-from vggprof.trace import Setup
+from vggprof.trace import Amp, Setup
 
 SPREAD = Spread(large=1.2, small=1.4, unmeasured=1.5)
 
@@ -54,6 +54,30 @@ def test_every_layer_has_its_passes() -> None:
     assert 0 < convolution.share_of_peak < 1
     linear = [layer for layer in layers.values() if layer.op == "Linear"]
     assert all(layer.dgrad_ms and layer.wgrad_ms for layer in linear)
+
+
+def test_depthwise_convolutions_reach_a_share_of_the_lanes() -> None:
+    answer = api.latency("mobilenet_v2", Setup(batch=8), Target(gpu="Tesla V100 SXM2 16GB"))
+    depthwise = [layer for layer in only(answer).layers if "native" in layer.algorithms]
+    assert len(depthwise) == 17
+    for layer in depthwise:
+        # torch's own kernels reach 0.05 of the fp32 lanes, where neither traffic nor the launch takes longer.
+        assert layer.share_of_peak is not None
+        assert 0.005 < layer.share_of_peak <= 0.05
+        assert layer.dgrad_ms is not None
+        assert layer.wgrad_ms == pytest.approx(layer.dgrad_ms)
+    assert only(answer).step.likely < 60
+
+
+def test_what_cudnn_does_not_take_is_columns_and_a_product() -> None:
+    """bf16 before Ampere, of which `use_cudnn` in ATen/native/Convolution.cpp says no."""
+    setup, target = Setup(batch=8, amp=Amp.BF16), Target(gpu="Tesla T4")
+    layers = [layer for layer in only(api.latency("vgg11", setup, target)).layers if layer.op == "Conv2d"]
+    assert all(layer.algorithms == ("product",) for layer in layers)
+    assert all(layer.share_of_peak and 0.01 < layer.share_of_peak < 1 for layer in layers)
+    first, *others = layers
+    assert first.dgrad_ms is None
+    assert all(layer.dgrad_ms and layer.wgrad_ms and layer.dgrad_ms < layer.wgrad_ms for layer in others)
 
 
 def test_inference_has_neither_backward_nor_optimizer() -> None:

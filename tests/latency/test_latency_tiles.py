@@ -50,6 +50,11 @@ def test_a_product_without_small_tiles_wastes_large_ones() -> None:
     assert fill(Product(64, 64, 4096), Engine(1, 128, 4)) > 3 * fill(few, Engine(1, 128, 4))
 
 
+def test_what_is_not_tiled_fills_no_tile_in_part() -> None:
+    assert fill(Product(10, 1, 1, tiles=()), LANES) == 1
+    assert fill(Product(10, 1, 1), LANES) < 0.01
+
+
 @given(
     m=st.integers(1, 5000),
     n=st.integers(1, 3000),

@@ -13,7 +13,7 @@ from vggprof.latency.work import Math, Part, Product, Traffic, Way, Work
 from vggprof.memory.workspaces.actions import Script, Take, Workspace
 from vggprof.memory.workspaces.convolution import Pass
 from vggprof.memory.workspaces.plans import Answer, Workspaces
-from vggprof.trace import Kind, Operand, Operator, Phase, Trace
+from vggprof.trace import ITEM_BYTES, Kind, Operand, Operator, Phase, Trace
 
 _PARTS = {Pass.FORWARD: Part.FORWARD, Pass.DGRAD: Part.DGRAD, Pass.WGRAD: Part.WGRAD}
 _PRODUCTS = {
@@ -106,13 +106,33 @@ class Lowering:
             part = _PARTS[conv.which] if operator.phase is Phase.BACKWARD else None
             yield self._work(index, operator, *found, part=part, macs=conv.macs, named=named)
         if not asked:
-            yield self._work(index, operator, self._native(operator), macs=operator_macs(operator) or 0)
+            yield from self._native(index, operator)
         yield from self._bias(index, operator)
 
-    def _native(self, operator: Operator) -> Way:
-        """Return torch's own kernels: an output pixel at a time, bound by memory more often than not."""
-        macs = operator_macs(operator) or 0
-        return Way(Math.NATIVE, Product(macs, 1, 1), Traffic.OPERAND, self._bytes(operator))
+    def _native(self, index: int, operator: Operator) -> Iterator[Work]:
+        """Yield torch's own kernels, where cuDNN is not asked, for each pass that is wanted.
+
+        Depthwise ones compute an output pixel at a time. Others write columns and multiply them, one image
+        after another (ATen/native/cuda/ConvolutionMM2d.cu).
+        """
+        passes: list[Part | None] = [None]
+        if operator.input("grad_output") is not None:
+            mask = operator.argument("output_mask")
+            assert isinstance(mask, tuple)
+            passes = [part for part, yes in zip((Part.DGRAD, Part.WGRAD), mask, strict=False) if yes]
+        count = max(1, len(passes))
+        macs, nbytes = (operator_macs(operator) or 0) // count, self._bytes(operator) // count
+        source, weight = operator.input("input"), operator.input("weight")
+        if source is None or weight is None or weight.shape[1] == 1:
+            way = Way(Math.NATIVE, Product(macs, 1, 1, tiles=()), Traffic.OPERAND, nbytes)
+        else:
+            given, taken = weight.shape[0], prod(weight.shape[1:])
+            columns = 2 * (macs // given) * ITEM_BYTES[weight.dtype]  # written and read
+            product = Product(macs // (given * taken), given, taken)
+            launches = 2 * source.shape[0]
+            way = Way(Math.PRODUCT, product, Traffic.OPERAND, nbytes, columns, launches=launches)
+        for part in passes:
+            yield self._work(index, operator, way, part=part, macs=macs)
 
     def _bias(self, index: int, operator: Operator) -> Iterator[Work]:
         """Yield the addition of a bias, or its gradient: kernels of their own, for cuDNN's is not fused."""

@@ -30,8 +30,10 @@ def fill(product: Product, engine: Engine) -> float:
     """Return which share of the multiply-adds that *engine* could do *product* makes use of.
 
     The tile is the one with which it takes the shortest, of those that there are for it, and so is the number
-    of pieces of the inner sum, up to what the product allows.
+    of pieces of the inner sum, up to what the product allows. What is not tiled loses nothing here.
     """
+    if not product.tiles:
+        return 1.0
     splits = [1]
     while splits[-1] * 2 <= product.splits:
         splits.append(splits[-1] * 2)

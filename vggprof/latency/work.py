@@ -71,7 +71,8 @@ BLAS_TILES: Final[Tiles] = (
 class Product:
     """A product of an (m, k) and a (k, n) matrix, *count* times; what any convolution comes down to.
 
-    *splits* says in how many pieces the inner sum may be done at once, *tiles* for which there are kernels.
+    *splits* says in how many pieces the inner sum may be done at once, *tiles* for which there are kernels;
+    without any nothing is tiled.
     """
 
     m: int

@@ -174,7 +174,7 @@ def _curve(curve: Curve) -> Table:
     if curve.largest_batch is not None:
         title += f"; the memory holds {curve.largest_batch}"
     if knee is not None:
-        title += f"; from {knee.batch} on within 10 % of the best"
+        title += f"; from {knee.batch} on within 10 % of the best of these"
     return Table(
         title,
         (

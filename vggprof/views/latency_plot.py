@@ -67,7 +67,7 @@ def _said(curve: "Curve") -> Iterator[str]:
     if curve.largest_batch is not None:
         yield f"The largest batch that the memory likely holds is {curve.largest_batch}."
     if curve.knee is not None:
-        yield f"From batch {curve.knee.batch} on it is within 10 % of the best that fits."
+        yield f"From batch {curve.knee.batch} on it is within 10 % of the best of these that fits."
 
 
 def latency_svg(report: "LatencyReport") -> str:
