@@ -295,3 +295,16 @@ def test_every_measurement_has_a_source() -> None:
             read = list(csv.DictReader(file))
         assert len(read) > 400
         assert all(row["source"] for row in read)
+
+
+def test_the_page_says_what_clock_new_generations_hold() -> None:
+    from vggprof.latency.coefficients import OTHER, coefficients  # noqa: PLC0415
+
+    known = coefficients().generations
+    factor = known[OTHER].desktop_over_boost
+    measured = [each.desktop_over_boost for name, each in known.items() if name not in (OTHER, "Kepler")]
+    ends = f"{min(measured):.2f} to {max(measured):.2f}"
+    said = f"at {factor:.2f} times their boost clock, as those of the others do ({ends})"
+    assert said in " ".join(PAGE.split())
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"hold {factor:.2f} times their boost clock" in " ".join(changelog.split())

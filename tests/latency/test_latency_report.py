@@ -78,6 +78,9 @@ def test_what_cudnn_does_not_take_is_columns_and_a_product() -> None:
     first, *others = layers
     assert first.dgrad_ms is None
     assert all(layer.dgrad_ms and layer.wgrad_ms and layer.dgrad_ms < layer.wgrad_ms for layer in others)
+    # One channel of grey images is no depthwise convolution.
+    grey = only(api.latency("lenet5", setup, target)).layers
+    assert {layer.algorithms for layer in grey if layer.op == "Conv2d"} == {("product",)}
 
 
 def test_inference_has_neither_backward_nor_optimizer() -> None:

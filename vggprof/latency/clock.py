@@ -16,9 +16,9 @@ def clock_hz(device: Device, generation: Generation) -> float:
     """Return the clock of *device* under load.
 
     Desktop cards run at what their silicon allows, which is much the same within a *generation*, whatever
-    boost is printed on the box; where none of it was measured, at as many times their boost clock as those of
-    others do. Others hold their boost clock, unless they may take less power an SM than a
-    desktop card of their capability does: then they slow down until they keep within it.
+    boost is printed on the box; where that is not known, at as many times their boost clock as those of
+    measured generations do. Other forms hold their boost clock, unless they may take less power a lane than
+    a desktop card of their capability does: then they slow down until they keep within it.
     """
     if device.form in _OPEN:
         return 1000.0 * (generation.desktop_clock_khz or device.boost_khz * generation.desktop_over_boost)

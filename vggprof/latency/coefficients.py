@@ -23,7 +23,7 @@ class Generation:
     math: Mapping[Math, float]  # share of the units' peak, 0 to 1
     traffic: Mapping[Traffic, float]  # share of the memory's bandwidth, 0 to 1
     launch_us: float  # that a kernel takes at least
-    # What desktop cards hold under load, whatever boost is printed on the box; None where none was measured.
+    # What desktop cards hold under load, whatever boost is printed on the box; None where none is known.
     desktop_clock_khz: int | None
     desktop_over_boost: float  # and how many times the boost clock that is
 

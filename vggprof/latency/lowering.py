@@ -123,7 +123,9 @@ class Lowering:
         count = max(1, len(passes))
         macs, nbytes = (operator_macs(operator) or 0) // count, self._bytes(operator) // count
         source, weight = operator.input("input"), operator.input("weight")
-        if source is None or weight is None or weight.shape[1] == 1:
+        assert source is not None
+        assert weight is not None
+        if weight.shape[1] == 1 < source.shape[1]:
             way = Way(Math.NATIVE, Product(macs, 1, 1, tiles=()), Traffic.OPERAND, nbytes)
         else:
             given, taken = weight.shape[0], prod(weight.shape[1:])
